@@ -18,12 +18,15 @@ from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
 from kt_tuning.ensembling import Ensemble
+from kt_tuning.features import FeatureCache
 from kt_tuning.finalize.refit import refit
 from kt_tuning.finalize.refit_plan import RefitOptions
 from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.run_options import RunOptions
 from kt_tuning.search import Tuner
+from kt_tuning.search.tuner_results import with_values
+from kt_tuning.trials import new_model
 
 logger = logging.getLogger("kt_tuning")
 
@@ -160,7 +163,7 @@ def refitted(
     unknown = len(members) < len(ensemble.record.trial_ids)
     if options.refit is False:
         return ensemble
-    if options.refit is None and (unknown or not _is_cheap(tuner, members, options, clock)):
+    if options.refit is None and (unknown or not _is_cheap(tuner, members, data, options, clock)):
         return ensemble
     # The best epoch on few validation images is noise; the last epoch of a schedule is annealed.
     epochs = max(member.epochs for member in members) if options.refit is None else None
@@ -173,20 +176,25 @@ def refitted(
 
 
 def _is_cheap(
-    tuner: Tuner, members: list[TrialRecord], options: RunOptions, clock: RunTime
+    tuner: Tuner,
+    members: list[TrialRecord],
+    data: ImageData,
+    options: RunOptions,
+    clock: RunTime,
 ) -> bool:
     """Return whether the members contain pre-trained networks and are soon trained again."""
     if options.folds or any(member.backbone is None for member in members):
         return False
-    if clock.limit is not None and any(member.message for member in members):
+    allowed = clock.for_refit()
+    cut = [member for member in members if member.message]
+    if cut and allowed is not None and not _completed(tuner, cut, data, allowed):
         # On all images it would take longer than the time that was too short for them.
         logger.info(
             "The best model was cut short by the time limit, so it is not trained again on "
             "training and validation images: `kt-tuning refit` does that."
         )
         return False
-    run, allowed = Run(tuner.run_directory), clock.for_refit()
-    cost = 0.0
+    run, allowed, cost = Run(tuner.run_directory), clock.for_refit(), 0.0
     for member in members:
         cost += PROBE_SECONDS
         if member.epochs > 1:
@@ -201,3 +209,28 @@ def _is_cheap(
             duration(cost),
         )
     return cheap
+
+
+def _completed(tuner: Tuner, cut: list[TrialRecord], data: ImageData, seconds: float) -> bool:
+    """Compute the features that linear probes lacked when the time limit cut them short.
+
+    Args:
+        tuner: The tuner of the search.
+        cut: The trials.
+        data: The data of the search.
+        seconds: Time for the refit.
+
+    Returns:
+        Whether all trials are linear probes, and there are features of all training images now.
+    """
+    until = time.monotonic() + seconds - PROBE_SECONDS * len(cut)
+    for trial in cut:
+        model = new_model(tuner.hypermodel, with_values(tuner.oracle.get_space(), trial))
+        frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
+        if frozen is None or start is not None or time.monotonic() >= until:
+            return False
+        cache = FeatureCache(data.content, len(data.labels))
+        places, _ = cache.until(data.train, frozen, until)
+        if len(places) < len(data.train):
+            return False
+    return True

@@ -66,18 +66,22 @@ CUT_SHORT = dataclasses.replace(PROBE, message="cut short by the time limit afte
 
 
 @pytest.mark.parametrize(
-    ("trial", "limit", "expected"),
+    ("trial", "limit", "completed", "expected"),
     [
-        (PROBE, 60.0, True),
-        (CUT_SHORT, 60.0, False),
-        (CUT_SHORT, None, True),
-        (dataclasses.replace(PROBE, backbone=None), None, False),
+        (PROBE, 60.0, False, True),
+        (CUT_SHORT, 60.0, False, False),
+        (CUT_SHORT, 60.0, True, True),
+        (CUT_SHORT, None, False, True),
+        (dataclasses.replace(PROBE, backbone=None), None, True, False),
     ],
-    ids=["a probe", "cut short", "without a limit", "a network trained from scratch"],
+    ids=["a probe", "cut short", "completed", "without a limit", "a network trained from scratch"],
 )
-def test_a_refit_that_was_not_asked_for_takes_little_time(trial, limit, expected, tmp_path):
+def test_a_refit_that_was_not_asked_for_takes_little_time(
+    trial, limit, completed, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(refitted, "_completed", lambda *_: completed)
     (tmp_path / "trial_0").mkdir()
     trial.save(tmp_path / "trial_0" / RESULT)
     tuner = SimpleNamespace(run_directory=tmp_path)
     clock = RunTime(began=0.0, limit=limit, finishing=0.0)
-    assert _is_cheap(tuner, [trial], RunOptions(), clock) is expected
+    assert _is_cheap(tuner, [trial], None, RunOptions(), clock) is expected

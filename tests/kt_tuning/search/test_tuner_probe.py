@@ -15,6 +15,7 @@ from kt_tuning.evaluation import predict_split, score
 from kt_tuning.features import cache
 from kt_tuning.finalize import bag, boost, distill, snapshots
 from kt_tuning.finalize.configuration import Configuration
+from kt_tuning.pipeline.refitted import _completed
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,25 @@ def test_features_are_computed_once_whatever_searches(data, backbone, computed, 
     computed.clear()
     search(data, hypermodel, tmp_path / "second", 2)
     assert computed == []
+
+
+def test_features_that_a_short_search_lacked_are_computed_before_a_refit(
+    data, backbone, computed, tmp_path, monkeypatch
+):
+    hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
+    tuner = search(data, hypermodel, tmp_path / "probe", 1)
+    (trial,) = tuner._run.trials()
+    monkeypatch.setenv("KT_TUNING_CACHE", str(tmp_path / "empty"))
+    computed.clear()
+    assert not _completed(tuner, [trial], data, 0.0)
+    assert computed == []
+    assert _completed(tuner, [trial], data, 600.0)
+    assert sum(computed) == len(data.train)
+
+
+def test_only_probes_can_be_completed(data, tmp_path):
+    tuner = search(data, MLP(data.input_shape, 2, units=8), tmp_path / "mlp", 1)
+    assert not _completed(tuner, tuner._run.trials(), data, 600.0)
 
 
 def test_a_probe_without_time_learns_from_some_images(
