@@ -10,7 +10,9 @@
 used at each of `--sizes`: 4,000 for training and 1,000 to choose the best epoch. `--full` uses all
 of them at one size, a twentieth to choose the epoch, and ends within `--minutes`: the first epoch
 shows how many epochs fit, and the schedule is as long as those. scikit-learn's digits, 8×8, are
-always measured, and alone without `--folder`. The accuracy on all test images is printed.
+always measured, and alone without `--folder`. The accuracy on all test images is printed, of the
+model and of the ensemble of this one member, which may also predict mirror images if the validation
+loss is then lower.
 `finetune` is left out unless it is named: it downloads its backbone's weights. The families are
 compared with a beginner's network and a KerasTuner search around it (see `_beginner.py`), each with
 the seconds that the first family took on the same images with the same seed. All choose their epoch
@@ -104,6 +106,8 @@ def train(case: Case, family: str, seed: int, options: argparse.Namespace) -> di
         tuner.search(case.data, time_limit=limit, verbose=False)
         trial, history = tuner.results().iloc[0], tuner.history()
         scores = ktt.evaluate(tuner.best_model(), case.data.test)
+        ensemble = tuner.ensemble()
+        combined = ktt.evaluate(ensemble, case.data.test)
     # The first epoch traces the training step.
     epoch = statistics.median(history["seconds"].iloc[1:]) if len(history) > 1 else None
     row = {
@@ -111,6 +115,8 @@ def train(case: Case, family: str, seed: int, options: argparse.Namespace) -> di
         "family": family,
         "seed": seed,
         "test_accuracy": round(float(scores["accuracy"]), 4),
+        "ensemble_accuracy": round(float(combined["accuracy"]), 4),
+        "mirrored": bool(ensemble.record and ensemble.record.mirrored),
         "val_accuracy": round(float(trial["val_accuracy"]), 4),
         "epochs": len(history),
         "parameters": int(trial["parameters"]),
@@ -141,12 +147,15 @@ def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[dic
     for data, family in dict.fromkeys((row["data"], row["family"]) for row in rows):
         own = [row for row in rows if (row["data"], row["family"]) == (data, family)]
         epochs = None if options.full else options.epochs
+        # A beginner's network has none.
+        combined = [row["ensemble_accuracy"] for row in own if "ensemble_accuracy" in row]
         found.append(
             {
                 "data": data,
                 "family": family,
                 "validation": round(statistics.mean(row["val_accuracy"] for row in own), 4),
                 "mean": round(statistics.mean(row["test_accuracy"] for row in own), 4),
+                "ensemble": round(statistics.mean(combined), 4) if combined else None,
                 "runs": [row["test_accuracy"] for row in own],
                 "target": TARGETS.get((family, data, epochs)),
                 "parameters": own[0]["parameters"],
@@ -200,13 +209,15 @@ def main() -> None:
     table = summary(rows, options)
     print(
         f"{'data':12}{'family':40}{'parameters':>12}{'validation':>12}"
-        f"{'test accuracy':>15}{'target':>9}{'s':>8}"
+        f"{'test accuracy':>15}{'ensemble':>10}{'target':>9}{'s':>8}"
     )
     for line in table:
+        combined = "–" if line["ensemble"] is None else f"{line['ensemble']:.1%}"
         target = "" if line["target"] is None else f"≥ {line['target']:.0%}"
         print(
             f"{line['data']:12}{line['family']:40}{line['parameters']:>12,}"
-            f"{line['validation']:>12.1%}{line['mean']:>15.1%}{target:>9}{line['seconds']:>8.0f}"
+            f"{line['validation']:>12.1%}{line['mean']:>15.1%}{combined:>10}"
+            f"{target:>9}{line['seconds']:>8.0f}"
         )
     print(
         json.dumps({"epochs": options.epochs, "full": options.full, "means": table, "runs": rows})

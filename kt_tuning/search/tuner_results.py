@@ -157,7 +157,8 @@ class TunerResults(keras_tuner.Tuner):
         Everything is read from the run directory, so it also works after a restart without another
         call of `search`. After an interruption finished and paused trials are combined. The score
         that the record calls cross-fitted is measured on images that were used to choose neither
-        weights nor members; it is not corrected for the choice of each member's best epoch.
+        weights nor members; it is not corrected for the choice of each member's best epoch, nor for
+        that of the members that predict mirror images.
         `kt_tuning.Tuner` also writes the ensemble as a Keras file into the run directory, for
         `open_run` and the command line.
 
