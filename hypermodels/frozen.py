@@ -73,6 +73,14 @@ class FrozenPart:
         return _predict(self.head, features)
 
 
+def learns_only_head(model: keras.Model) -> bool:
+    """Whether only the head of a model is trained, on the features of its frozen part.
+
+    A linear probe is such a model. Fine-tuning begins with that (it has a `start`) and goes on.
+    """
+    return getattr(model, "frozen", None) is not None and getattr(model, "start", None) is None
+
+
 def _predict(model: keras.Model, rows: NDArray[Any]) -> NDArray[np.float32]:
     """Return the outputs (n, …) of a model, `BATCH` rows at a time."""
     batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))

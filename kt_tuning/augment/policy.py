@@ -67,7 +67,7 @@ class Policy:
 
     @property
     def mirrors(self) -> bool:
-        """Whether every second image or so is mirrored, left to right."""
+        """Whether a `Step` mirrors some of the images, left to right."""
         return any(
             isinstance(step, Step) and step.op == "flip" and step.probability > 0
             for step in self.steps

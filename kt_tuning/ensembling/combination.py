@@ -239,6 +239,9 @@ def average_mirrored(model: keras.Model) -> keras.Model:
     Args:
         model: A functional or built Sequential model: uint8 pixels (n, H, W, C) -> probabilities
             (n, classes).
+
+    Returns:
+        uint8 pixels (n, H, W, C) -> float32 probabilities (n, classes).
     """
     import keras
 

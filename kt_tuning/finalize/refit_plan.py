@@ -21,7 +21,7 @@ from kt_tuning.recipe import BATCH_SIZE, MAX_BATCH_SIZE, Recipe
 from kt_tuning.run import Run, read_history, trial_folder
 from kt_tuning.run.layout import ENSEMBLE, HISTORY
 from kt_tuning.search import Tuner
-from kt_tuning.search.tuner_results import with_values
+from kt_tuning.search.tuner_models import with_values
 
 AUTO, ALL, BEST = "auto", "ensemble", "best"
 

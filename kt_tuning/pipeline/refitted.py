@@ -13,6 +13,7 @@ import numpy as np
 
 from hypermodels import HYPERMODELS
 from hypermodels.backbone_family import BackboneHyperModel
+from hypermodels.frozen import learns_only_head
 from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
@@ -25,7 +26,7 @@ from kt_tuning.run import Run
 from kt_tuning.run.layout import ENSEMBLE
 from kt_tuning.run_options import RunOptions
 from kt_tuning.search import Tuner
-from kt_tuning.search.tuner_results import with_values
+from kt_tuning.search.tuner_models import with_values
 from kt_tuning.trials import new_model
 
 logger = logging.getLogger("kt_tuning")
@@ -194,6 +195,7 @@ def _is_cheap(
             "training and validation images: `kt-tuning refit` does that."
         )
         return False
+    # Features may have taken some of the time.
     run, allowed, cost = Run(tuner.run_directory), clock.for_refit(), 0.0
     for member in members:
         cost += PROBE_SECONDS
@@ -226,11 +228,10 @@ def _completed(tuner: Tuner, cut: list[TrialRecord], data: ImageData, seconds: f
     until = time.monotonic() + seconds - PROBE_SECONDS * len(cut)
     for trial in cut:
         model = new_model(tuner.hypermodel, with_values(tuner.oracle.get_space(), trial))
-        frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
-        if frozen is None or start is not None or time.monotonic() >= until:
+        if not learns_only_head(model) or time.monotonic() >= until:
             return False
         cache = FeatureCache(data.content, len(data.labels))
-        places, _ = cache.until(data.train, frozen, until)
+        places, _ = cache.until(data.train, model.frozen, until)
         if len(places) < len(data.train):
             return False
     return True

@@ -22,38 +22,25 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import (
     COST_PENALTY,
     MEMBER_CHOICES,
-    Combination,
     Ensemble,
     EnsembleRecord,
     Member,
-    combine_models,
     selection,
     serving_cost,
     with_mirror_images,
 )
 from kt_tuning.evaluation import metric_of
-from kt_tuning.run import trial_folder
-from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS, REFIT
-from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.search.run_directory import RunDirectory
-from kt_tuning.trials import (
-    load_stock_weights,
-    load_weights,
-    new_model,
-    save_with_keras_parts,
-    weights_file,
-)
+from kt_tuning.run.layout import ENSEMBLE, PREDICTIONS
+from kt_tuning.search.tuner_models import TunerModels
 
 logger = logging.getLogger("kt_tuning")
 
 LIBRARY = 50
 """Best trials that the members of an ensemble are selected from, unless more are requested. The
 selection is repeated for each fold; worse trials are not selected in any."""
-STOCK_WEIGHTS = "checkpoint.weights.h5"
-"""File of a trial's folder: the weights that KerasTuner keeps, of the best epoch."""
 
 
-class TunerResults(keras_tuner.Tuner):
+class TunerResults(TunerModels):
     """The results of a search: tables, the models of the best trials, and ensembles of them.
 
     Attributes:
@@ -66,10 +53,6 @@ class TunerResults(keras_tuner.Tuner):
     objectives: list[keras_tuner.Objective]
     seed: int
     _ensemble: Ensemble | None = None
-    _folds: int | None
-    _follows_oracle: bool
-    _run: RunDirectory
-    _searched: RecipeHyperModel
     _strategy: str
 
     def __repr__(self) -> str:
@@ -123,24 +106,6 @@ class TunerResults(keras_tuner.Tuner):
             best = self.oracle.get_best_trials(num_trials)
             return [trial.hyperparameters for trial in best]
         return [self._values(record) for record in self._run.best_trials(num_trials)]
-
-    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
-        """Return the models of the best completed trials at their best epoch, best first."""
-        if self._follows_oracle:
-            return [self.load_model(trial) for trial in self.oracle.get_best_trials(num_models)]
-        return [self._load(record) for record in self._run.best_trials(num_models)]
-
-    def best_model(self) -> keras.Model:
-        """Return the best trial's model at its best epoch; with folds the mean of their models.
-
-        Raises:
-            SearchError: if no trial has completed.
-        """
-        return self._load(self._run.scored_trials()[0])
-
-    def load_model(self, trial: Any) -> keras.Model:
-        """Return the model of a KerasTuner trial at its best epoch."""
-        return self._mean_model(trial.hyperparameters, self._run.trial(trial.trial_id))
 
     def ensemble(
         self,
@@ -267,46 +232,6 @@ class TunerResults(keras_tuner.Tuner):
             sharpening=record.sharpening,
         )
 
-    def _load(self, record: TrialRecord) -> keras.Model:
-        """Return the model of a finished trial."""
-        return self._mean_model(self._values(record), self._run.trial(record.trial_id))
-
-    def _load_folds(self, record: TrialRecord) -> list[keras.Model]:
-        """Return the models of a finished trial, one per fold."""
-        return self._fold_models(self._values(record), self._run.trial(record.trial_id))
-
-    def _load_refitted(self, record: TrialRecord) -> keras.Model:
-        """Return a trial's model that was refitted on training and validation images."""
-        model = new_model(self._searched, self._values(record))
-        folder = trial_folder(self._run.path / REFIT, record.trial_id)
-        load_weights(model, weights_file(folder, None))
-        return model
-
-    def _values(self, record: TrialRecord) -> keras_tuner.HyperParameters:
-        return with_values(self.oracle.get_space(), record)
-
-    def _mean_model(self, hp: keras_tuner.HyperParameters, directory: Path) -> keras.Model:
-        models = self._fold_models(hp, directory)
-        if len(models) == 1:
-            return models[0]
-        return combine_models(models, Combination((1 / len(models),) * len(models)))
-
-    def _fold_models(self, hp: keras_tuner.HyperParameters, directory: Path) -> list[keras.Model]:
-        """Return a trial's models at their best epochs, one per fold."""
-        folds = [None] if self._folds is None else list(range(self._folds))
-        models = []
-        stock = directory / STOCK_WEIGHTS
-        for path in (weights_file(directory, fold) for fold in folds):
-            if not path.exists() and stock.is_file():
-                models.append(new_model(self._searched, hp))
-                load_stock_weights(models[-1], stock)
-            # A pruned trial may lack the last folds.
-            elif path.exists() or len(folds) == 1:
-                models.append(new_model(self._searched, hp))
-                load_weights(models[-1], path)
-                save_with_keras_parts(models[-1])
-        return models
-
     def _whole(self, records: list[TrialRecord]) -> dict[str, TrialRecord]:
         """Return the trials whose files exist by id, at least one; warn of the others."""
         whole = {}
@@ -337,15 +262,6 @@ class TunerResults(keras_tuner.Tuner):
             "search": self._run.read_search().to_json(),
             "trials": {record.trial_id: record.provenance() for record in chosen},
         }
-
-
-def with_values(
-    space: keras_tuner.HyperParameters, record: TrialRecord
-) -> keras_tuner.HyperParameters:
-    """Return the space with the values of a trial."""
-    filled = space.copy()
-    filled.values = dict(record.values)
-    return filled
 
 
 def _results_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:

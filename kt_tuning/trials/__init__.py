@@ -10,6 +10,7 @@ from kt_tuning.trials.building import (
 )
 from kt_tuning.trials.callbacks import SharedCallback, check_callbacks
 from kt_tuning.trials.classifiers import check_soft_targets
+from kt_tuning.trials.image_task import ImageTask
 from kt_tuning.trials.keras_fast import fuse_batch_normalization
 from kt_tuning.trials.keras_task import EPOCHS, KerasTask
 from kt_tuning.trials.metrics import COSTS, best_epoch_of, metrics_of
@@ -22,7 +23,7 @@ from kt_tuning.trials.spec import (
     describe_failure,
     weights_file,
 )
-from kt_tuning.trials.tasks import ImageTask, Task
+from kt_tuning.trials.task import Task
 from kt_tuning.trials.trial import Training, run_trial
 from kt_tuning.trials.trial_files import TrialFiles
 from kt_tuning.trials.weights import load_stock_weights, load_weights, save_with_keras_parts

@@ -14,7 +14,7 @@ from kt_tuning.core.errors import OptionError
 from kt_tuning.trials.building import AUTO, FLOAT32, has_own_fit
 from kt_tuning.trials.callbacks import copy_callbacks
 from kt_tuning.trials.checkpoint import TrainingState
-from kt_tuning.trials.tasks import Probabilities, Task
+from kt_tuning.trials.task import Probabilities, Task
 
 EPOCHS = "tuner/epochs"
 """Hyperparameter by which KerasTuner's Hyperband sets the epochs of a trial."""

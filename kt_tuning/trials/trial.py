@@ -38,7 +38,7 @@ from kt_tuning.trials.spec import (
     describe_failure,
     weights_file,
 )
-from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.task import Task
 from kt_tuning.trials.trial_callback import TrainingOverError, TrialCallback
 from kt_tuning.trials.trial_files import Outcome, TrainingKey, TrialFiles
 from kt_tuning.trials.weights import load_weights, set_kept_weights

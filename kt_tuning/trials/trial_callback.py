@@ -16,7 +16,7 @@ from kt_tuning.trials.callbacks import Deadline
 from kt_tuning.trials.checkpoint import Best, TrainingState
 from kt_tuning.trials.metrics import scalar, unknown_objective
 from kt_tuning.trials.spec import Decision, TrialFailedError
-from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.task import Task
 from kt_tuning.trials.trial_files import TrialFiles
 
 

@@ -29,7 +29,7 @@ from kt_tuning.evaluation.explanations import Gallery
 from kt_tuning.evaluation.test_uses import model_digest, note_use_of
 from kt_tuning.export.export_model import Exported, NumericalCheck, write_provenance
 from kt_tuning.trials.checkpoint import TrainingState
-from kt_tuning.trials.tasks import Task
+from kt_tuning.trials.task import Task
 
 TRIALS, EPOCHS = 3, 2
 CLASSES = 2

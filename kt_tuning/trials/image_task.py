@@ -1,8 +1,7 @@
-"""The task of a trial: its interface, and the task on images with a recipe."""
+"""The task of training on images with a recipe."""
 
 from __future__ import annotations
 
-import abc
 import functools
 import time
 import weakref
@@ -14,7 +13,7 @@ import keras_tuner
 import numpy as np
 from numpy.typing import NDArray
 
-from hypermodels.frozen import Features, FrozenPart
+from hypermodels.frozen import Features, FrozenPart, learns_only_head
 from kt_tuning.augment import augment, mix
 from kt_tuning.core.errors import DataError, OptionError
 from kt_tuning.core.names import find_name
@@ -38,96 +37,13 @@ from kt_tuning.trials.classifiers import (
 from kt_tuning.trials.keras_fast import is_prepared, prepare_classifier
 from kt_tuning.trials.metrics import COSTS
 from kt_tuning.trials.spec import TrialFailedError
+from kt_tuning.trials.task import Probabilities, Task
 
-Probabilities = NDArray[np.float32]
 EVERY_EPOCH = ("accuracy", "log_loss")
 EXTRACTING = 0.8
 """Share of a limited time for the features of a frozen network; fitting its head takes the rest."""
 TRIED_IMAGES = 8
 """Images that a model predicts before it is trained."""
-
-
-class Task(abc.ABC):
-    """What `run_trial` needs: the hypermodel, the data, training and evaluation.
-
-    Attributes:
-        hypermodel: Builds the models.
-        measures_itself: Whether `predict` and `measure` evaluate each epoch. If not, Keras does.
-        precision: Precision of the training, see `kt_tuning.Recipe`; "auto" depends on the family.
-    """
-
-    hypermodel: keras_tuner.HyperModel
-    measures_itself: bool = False
-    precision: str
-
-    @property
-    def measures_every_epoch(self) -> bool:
-        """Whether the objective has to be among the logs of every epoch."""
-        return True
-
-    def fixes_epochs(self, values: Mapping[str, Any]) -> bool:
-        """Whether a training ends when it has trained the epochs of its specification."""
-        return True
-
-    def patience(self, values: Mapping[str, Any]) -> int | None:
-        """Return the epochs without improvement after which a trial stops, or None."""
-        return None
-
-    def check(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
-        """Raise an `OptionError` if a built model is not one for the data."""
-
-    def prepare(self, model: keras.Model) -> None:  # noqa: B027  a hook, not a duty
-        """Prepare a built model for `fit`."""
-
-    @abc.abstractmethod
-    def fit(
-        self,
-        hp: keras_tuner.HyperParameters,
-        model: keras.Model,
-        state: TrainingState,
-        *,
-        seed: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        folder: str = "",
-    ) -> Any:
-        """Train `model`; return the result of `HyperModel.fit`.
-
-        Args:
-            hp: The configuration.
-            model: Its model.
-            state: Epochs done and to do. Its `memory` is restored when an interrupted training
-                continues.
-            seed: Seed of order and augmentation.
-            callbacks: Those of the trial.
-            folder: Subdirectory of this training in the log directories of the user's callbacks.
-        """
-
-    @abc.abstractmethod
-    def predict(self, model: keras.Model) -> Probabilities | None:
-        """Return probabilities (N, classes) on the validation split, or None."""
-
-    def predict_mirrored(
-        self, hp: keras_tuner.HyperParameters, model: keras.Model
-    ) -> Probabilities | None:
-        """Return probabilities (N, classes) of the mirror images of the validation split, or None.
-
-        Args:
-            hp: The configuration of `model`.
-            model: A trained model.
-        """
-        return None
-
-    def measure(self, predictions: Probabilities) -> dict[str, float]:
-        """Return the metrics of an epoch from its predictions, named `val_…`."""
-        return {}
-
-    def describe(self, predictions: Probabilities) -> dict[str, float]:
-        """Return every metric of the best epoch, named `val_…`."""
-        return {}
-
-    def evaluate(self, model: keras.Model) -> dict[str, float]:
-        """Return further metrics of Keras on the validation split, named `val_…`."""
-        return {}
 
 
 class ImageTask(Task):
@@ -324,14 +240,14 @@ class ImageTask(Task):
     def predict_mirrored(
         self, hp: keras_tuner.HyperParameters, model: keras.Model
     ) -> Probabilities | None:
-        """Predict mirror images if the model was trained on some; no frozen network is asked again.
+        """Predict mirror images if the model was trained on some.
 
-        A linear probe has the hyperparameter `mirror` for them.
+        Linear probes are left out: they would need the features of all mirror images, and have the
+        hyperparameter `mirror` for these. So are models with channels first.
         """
-        frozen, start = getattr(model, "frozen", None), getattr(model, "start", None)
         channels_last = keras.config.image_data_format() == "channels_last"
         mirrors = self._recipe.plan(hp.values).policy.mirrors
-        if not mirrors or not channels_last or (frozen is not None and start is None):
+        if not mirrors or not channels_last or learns_only_head(model):
             return None
         return predict_split(
             lambda images: model.predict_on_batch(images[:, :, ::-1]), self._data.validation
