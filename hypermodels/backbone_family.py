@@ -130,9 +130,12 @@ class BackboneHyperModel(ImageHyperModel):
         """Return a pre-trained network without batch normalisations, with weights of its own."""
         if isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET:
             # Building a network takes longer than folding it, so it is built once.
+            sides = (None, None) if backbone.takes_any_size else (height, width)
             policy = keras.config.dtype_policy().name
-            network = _built(backbone, height, width, policy, channel_axis())
-            folded = fold_batch_normalization(network)
+            network = _built(backbone, *sides, policy, channel_axis())
+            shape = (height, width, 3) if channel_axis() == -1 else (3, height, width)
+            images = keras.Input(shape, name="images") if backbone.takes_any_size else None
+            folded = fold_batch_normalization(network, images)
             if not {id(each) for each in network.weights} & {id(each) for each in folded.weights}:
                 return folded
         return fold_batch_normalization(backbone.load(height, width))
@@ -183,6 +186,8 @@ class BackboneHyperModel(ImageHyperModel):
 
 
 @functools.lru_cache(maxsize=2)
-def _built(backbone: NamedBackbone, height: int, width: int, policy: str, axis: int) -> keras.Model:
+def _built(
+    backbone: NamedBackbone, height: int | None, width: int | None, policy: str, axis: int
+) -> keras.Model:
     """Build a network, or return it if it was one of the last two; never to be trained."""
     return backbone.load(height, width)

@@ -12,7 +12,7 @@ from keras import layers
 from hypermodels.blocks import channel_axis
 
 
-def fold_batch_normalization(model: keras.Model) -> keras.Model:
+def fold_batch_normalization(model: keras.Model, images: Any = None) -> keras.Model:
     """Return a model for inference without the batch normalisations that follow a convolution.
 
     y = γ·(k∗x + b − μ)/√(σ² + ε) + β is a convolution with the kernel k·s and the bias
@@ -21,6 +21,8 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
 
     Args:
         model: Functional or Sequential, models nested in it included; left as it is.
+        images: Input of the result (`keras.Input`) in place of one like that of the model, which
+            it has to fit.
 
     Returns:
         The model itself if nothing can be folded. Otherwise one that shares all other layers with
@@ -47,7 +49,7 @@ def fold_batch_normalization(model: keras.Model) -> keras.Model:
         return operation
 
     source = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    twin = keras.models.clone_model(source, clone_function=folded)
+    twin = keras.models.clone_model(source, input_tensors=images, clone_function=folded)
     for convolution, normalization in pairs.items():
         made[id(convolution)].set_weights(_folded_weights(convolution, normalization))
     return twin

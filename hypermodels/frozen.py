@@ -13,8 +13,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-BATCH = 256
-"""Images at a time: as many as are predicted together, so that the digits are the same."""
+from hypermodels.network_parts import prediction_batch_size
+
+ROWS = 256
+"""Features that are classified at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +68,12 @@ class FrozenPart:
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features (n, …) of some images: uint8 (n, height, width, channels)."""
-        return _predict(self.model, images)
+        size = prediction_batch_size(self.model, images.shape[1:])
+        return _predict(self.model, images, size)
 
     def classify(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return the probabilities (n, classes) of features (n, …)."""
-        return _predict(self.head, features)
+        return _predict(self.head, features, ROWS)
 
 
 def learns_only_head(model: keras.Model) -> bool:
@@ -81,9 +84,9 @@ def learns_only_head(model: keras.Model) -> bool:
     return getattr(model, "frozen", None) is not None and getattr(model, "start", None) is None
 
 
-def _predict(model: keras.Model, rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the outputs (n, …) of a model, `BATCH` rows at a time."""
-    batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+def _predict(model: keras.Model, rows: NDArray[Any], size: int) -> NDArray[np.float32]:
+    """Return the outputs (n, …) of a model, `size` rows at a time."""
+    batches = (rows[start : start + size] for start in range(0, len(rows), size))
     parts = [keras.ops.convert_to_numpy(model.predict_on_batch(batch)) for batch in batches]
     return np.concatenate(parts)
 

@@ -118,14 +118,21 @@ class NamedBackbone(Backbone):
         finally:
             socket.setdefaulttimeout(before)
 
-    def load(self, height: int, width: int) -> keras.Model:
-        """Make it; see `Backbone.load`.
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether its layers do not depend on the size of the images: `load` takes None for it."""
+        network = PRETRAINED.get(self.name)
+        return network is not None and network.package is not None
+
+    def load(self, height: int | None, width: int | None) -> keras.Model:
+        """Make it; see `Backbone.load` and `takes_any_size`.
 
         Raises:
             BackboneError: if ImageNet's weights are not available and cannot be downloaded, or a
                 file of weights cannot be read.
         """
-        height, width = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
+        if height is not None and width is not None:
+            height, width = enlarged(height, width, SMALLEST.get(self._module, SMALLEST_SIDE))
         weights = None if self.weights == RANDOM else self.weights
         if self.name in PRETRAINED and weights in (None, IMAGENET):
             network = PRETRAINED[self.name].load(height, width, pretrained=weights == IMAGENET)

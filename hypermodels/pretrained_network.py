@@ -106,11 +106,13 @@ class PretrainedNetwork:
             download(self.name, self.url, keras_models() / self.file, self.digest)
         return self.check()
 
-    def load(self, height: int, width: int, *, pretrained: bool = True) -> keras.Model:
+    def load(
+        self, height: int | None, width: int | None, *, pretrained: bool = True
+    ) -> keras.Model:
         """Build the network without its classifier.
 
         Args:
-            height: Of the images, in pixels.
+            height: Of the images, in pixels; of an EfficientNet-Lite None for any.
             width: Likewise.
             pretrained: Whether its weights are read; otherwise they are random.
 

@@ -10,16 +10,19 @@ from kt_tuning.devices.devices import (
     unasked_devices,
 )
 from kt_tuning.devices.rules import (
+    MEASURED_UNTIL,
     describe,
     global_batch,
     precision,
     rate_factor,
+    slowness,
     steps_per_execution,
     warm_up_steps,
 )
 
 __all__ = [
     "CPU",
+    "MEASURED_UNTIL",
     "Devices",
     "describe",
     "find_devices",
@@ -28,6 +31,7 @@ __all__ = [
     "precision",
     "rate_factor",
     "scope",
+    "slowness",
     "steps_per_execution",
     "strategy",
     "unasked_devices",

@@ -300,7 +300,7 @@ def soup(candidates: Candidates, data: ImageData, *, metric: str = LOG_LOSS) -> 
 
     def predict(weights: Arrays) -> NDArray[np.floating[Any]]:
         model.set_weights(weights)
-        return predict_split(model.predict_on_batch, split)
+        return predict_split(model, split)
 
     average, kept, costs = greedy_soup(
         itertools.chain(

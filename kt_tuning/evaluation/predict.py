@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from kt_tuning.core.errors import DataError, OptionError
 
-BATCH_SIZE = 256
 _SUM_TOLERANCE = 1e-3
 
 Predict = Callable[[NDArray[np.uint8]], ArrayLike]
@@ -61,29 +60,52 @@ class Predicted:
 
 
 def predict_split(
-    predict: Predict, split: Split, places: NDArray[np.integer[Any]] | None = None
+    model: Any,
+    split: Split,
+    places: NDArray[np.integer[Any]] | None = None,
+    *,
+    predict: Predict | None = None,
 ) -> NDArray[np.floating[Any]]:
-    """Return the predictions (N, …) of a split, in order, `BATCH_SIZE` images at a time.
+    """Return the predictions (N, …) of a split, in order, batch by batch.
 
     Args:
-        predict: uint8 images (n, H, W, C) -> predictions (n, …).
+        model: See `predict_function`.
         split: The images, N at least 1.
         places: (N,) which of the images; all if None.
+        predict: What predicts with the model, if that is not `predict_function(model)`.
     """
+    predict = predict or predict_function(model)
     chosen = np.arange(len(split)) if places is None else places
-    batches = [chosen[start : start + BATCH_SIZE] for start in range(0, len(chosen), BATCH_SIZE)]
+    size = prediction_batch_size(model, split.take(chosen[:1]).shape[1:])
+    batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     return np.concatenate([np.asarray(predict(split.take(batch))) for batch in batches])
 
 
+def prediction_batch_size(model: Any, shape: Sequence[int]) -> int:
+    """Return how many images to predict at a time; see `hypermodels.network_parts`.
+
+    Args:
+        model: See `predict_function`; or a method of a model.
+        shape: (height, width, channels) of the images.
+    """
+    # Deferred: it imports Keras.
+    from hypermodels import network_parts
+
+    model = getattr(model, "__self__", model)
+    network = model.to_keras() if hasattr(model, "to_keras") else model
+    return network_parts.prediction_batch_size(network, shape)
+
+
 def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-    """Return the checked probabilities (N, C) of images, `BATCH_SIZE` of them at a time.
+    """Return the checked probabilities (N, C) of images, batch by batch.
 
     Raises:
         DataError: if there are no images, or what comes back is not one distribution per image.
     """
     if len(images) == 0:
         raise DataError("There is nothing to predict: 0 images. Give at least one.")
-    batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
+    size = prediction_batch_size(predict, images.shape[1:])
+    batches = [images[start : start + size] for start in range(0, len(images), size)]
     return np.concatenate(
         [checked_probabilities(np.asarray(predict(batch)), len(batch)) for batch in batches]
     )
@@ -111,7 +133,7 @@ def predict_probabilities(
     def checked(images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         return checked_probabilities(np.asarray(predict(images)), len(images))
 
-    return predict_split(checked, split, places)
+    return predict_split(model, split, places, predict=checked)
 
 
 def predict_function(model: Any) -> Predict:

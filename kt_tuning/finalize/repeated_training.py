@@ -218,7 +218,7 @@ def _errors(run: MemberTraining, record: TrialRecord) -> NDArray[np.bool_]:
     path = run.folder(record.number) / TRAIN_ERRORS
     if not path.exists():
         model, train = run.load(record), run.data.train
-        wrong = predict_split(model.predict_on_batch, train).argmax(axis=1) != train.labels
+        wrong = predict_split(model, train).argmax(axis=1) != train.labels
         with atomic_write(path, durable=True) as temporary:
             np.save(temporary, wrong)
     with content_checked(path, way_on="Remove it: the same command writes it again."):

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import statistics
 import time
 from collections.abc import Sequence
-
-import keras
-import numpy as np
 
 from hypermodels import HYPERMODELS
 from hypermodels.backbone_family import BackboneHyperModel
@@ -18,6 +14,7 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
+from kt_tuning.devices import MEASURED_UNTIL, slowness
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.features import FeatureCache
 from kt_tuning.finalize.refit import refit
@@ -31,9 +28,10 @@ from kt_tuning.trials import new_model
 
 logger = logging.getLogger("kt_tuning")
 
-FINISHING, A_TEST_IMAGE = 20.0, 0.01
-"""Seconds to combine, evaluate, export and report, and seconds a test image, measured with
-EfficientNet-Lite0 on two processor cores."""
+FINISHING, A_TEST_IMAGE = 14.0, 0.006
+"""Seconds to combine, evaluate, export and report, and seconds a test image, with
+EfficientNet-Lite0 on two processor cores. On a machine that `slowness` calls 1.75 times as slow the
+stages took 25 s with 400 test images."""
 FINISHING_NEW, A_TEST_PIXEL = 15.0, 1e-6
 """The same for networks trained from scratch, and seconds per pixel of a test image."""
 REFIT_SHARE = 0.35
@@ -42,17 +40,13 @@ once."""
 LEAST = 0.2
 """Smallest share of the limit that the search has."""
 SHORT = 120.0
-"""Limit in seconds below which the stages after the search do less: no time is kept for a refit,
-and the export is compared on fewer images."""
-MEASURED_UNTIL = 900.0
-"""Limit in seconds up to which the speed of the machine is measured."""
-REFERENCE = 0.055
-"""Seconds of the work that `slowness` measures, on the machine of the constants above. Inferred: on
-another one the work took 0.1 seconds, and the stages after a search 1.9 times the constants."""
+"""Limit in seconds below which the stages after the search do less: time is kept only for the refit
+of a linear probe, and the export is compared on fewer images."""
 SHARE = 0.3
 """Largest cost of a refit that was not asked for, as a share of a search without a time limit."""
-NO_MATTER = 10.0
-"""Seconds that a refit may take in any case."""
+NO_MATTER, OVERRUN = 10.0, 0.05
+"""Seconds that a refit may take in any case, and the share of a time limit by which it may exceed
+it."""
 MORE_IMAGES = 1.3
 """Estimated time of an epoch on training and validation images over one on training images."""
 PROBE_SECONDS = 5.0
@@ -68,12 +62,14 @@ class RunTime:
         limit: Seconds that it may take, or None.
         finishing: Seconds of the stages after the search, without a refit.
         refits: Whether the final models are probably trained again: those of pre-trained networks.
+        solving: Seconds to solve a linear probe again, with available features.
     """
 
     began: float
     limit: float | None
     finishing: float
     refits: bool = True
+    solving: float = PROBE_SECONDS
 
     @classmethod
     def of(
@@ -95,9 +91,9 @@ class RunTime:
         if not any(pretrained):
             an_image = min(A_TEST_IMAGE, A_TEST_PIXEL * height * width)
             finishing = FINISHING_NEW + an_image * len(data.test)
-        if limit is not None and limit < MEASURED_UNTIL:
-            finishing *= slowness()
-        return cls(began, limit, finishing, refits=pretrained[0])
+        factor = slowness() if limit is not None and limit < MEASURED_UNTIL else 1.0
+        solving = PROBE_SECONDS * factor
+        return cls(began, limit, finishing * factor, refits=pretrained[0], solving=solving)
 
     @property
     def short(self) -> bool:
@@ -109,33 +105,14 @@ class RunTime:
         left = self.for_refit()
         if self.limit is None or left is None:
             return None
-        kept = REFIT_SHARE if self.refits and not self.short else 0.0
-        return max(left * (1 - kept), LEAST * self.limit)
+        kept = self.solving if self.short else REFIT_SHARE * left
+        return max(left - kept * self.refits, LEAST * self.limit)
 
     def for_refit(self) -> float | None:
         """Return the seconds that a refit which begins now may take, or None."""
         if self.limit is None:
             return None
         return max(0.0, self.began + self.limit - self.finishing - time.monotonic())
-
-
-def slowness() -> float:
-    """Return by which factor this machine is slower, now, than the one of the constants above.
-
-    It is estimated from the time to build a small network and predict with it, and at least 1.
-    """
-    times = []
-    for _ in range(4):
-        began = time.monotonic()
-        inputs = keras.Input((32, 32, 3))
-        x = inputs
-        for filters in (16, 32, 64):
-            x = keras.layers.Conv2D(filters, 3, 2, activation="relu")(x)
-        x = keras.layers.GlobalAveragePooling2D()(x)
-        keras.Model(inputs, x).predict_on_batch(np.zeros((64, 32, 32, 3), np.float32))
-        times.append(time.monotonic() - began)
-    # The first one starts the backend.
-    return max(1.0, statistics.median(times[1:]) / REFERENCE)
 
 
 def refitted(
@@ -188,7 +165,8 @@ def _is_cheap(
         return False
     allowed = clock.for_refit()
     cut = [member for member in members if member.message]
-    if cut and allowed is not None and not _completed(tuner, cut, data, allowed):
+    solving = clock.solving * len(cut)
+    if cut and allowed is not None and not _completed(tuner, cut, data, allowed - solving):
         # On all images it would take longer than the time that was too short for them.
         logger.info(
             "The best model was cut short by the time limit, so it is not trained again on "
@@ -198,12 +176,14 @@ def _is_cheap(
     # Features may have taken some of the time.
     run, allowed, cost = Run(tuner.run_directory), clock.for_refit(), 0.0
     for member in members:
-        cost += PROBE_SECONDS
+        cost += clock.solving
         if member.epochs > 1:
             cost += MORE_IMAGES * float(run.history(member.trial_id)["seconds"].sum())
-    if allowed is None:
-        allowed = SHARE * sum(trial.seconds for trial in run.trials())
-    cheap = cost <= max(allowed, NO_MATTER)
+    if allowed is None or clock.limit is None:
+        allowed = max(NO_MATTER, SHARE * sum(trial.seconds for trial in run.trials()))
+    else:
+        allowed += OVERRUN * clock.limit
+    cheap = cost <= allowed
     if not cheap:
         logger.info(
             "The best model is not trained again on training and validation images, which would "
@@ -220,12 +200,12 @@ def _completed(tuner: Tuner, cut: list[TrialRecord], data: ImageData, seconds: f
         tuner: The tuner of the search.
         cut: The trials.
         data: The data of the search.
-        seconds: Time for the refit.
+        seconds: Time for it.
 
     Returns:
         Whether all trials are linear probes, and there are features of all training images now.
     """
-    until = time.monotonic() + seconds - PROBE_SECONDS * len(cut)
+    until = time.monotonic() + seconds
     for trial in cut:
         model = new_model(tuner.hypermodel, with_values(tuner.oracle.get_space(), trial))
         if not learns_only_head(model) or time.monotonic() >= until:

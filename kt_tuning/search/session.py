@@ -21,6 +21,7 @@ from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_r
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
+from kt_tuning.devices import MEASURED_UNTIL, slowness
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
@@ -261,10 +262,12 @@ class SessionTuner(OverridableTuner):
         """Enqueue the first configurations of a search whose families were chosen by "auto"."""
         if self.choice is None or not self._oracle.keeps_study:
             return Plan()
-        limit = budget.time_limit
-        plan = Plan.of(
-            self.choice, self.oracle.get_space(), None if limit is None else limit / workers
-        )
+        seconds = budget.time_limit
+        if seconds is not None:
+            # What the images cost is known of one machine.
+            factor = slowness() if seconds < MEASURED_UNTIL else 1.0
+            seconds /= workers * factor
+        plan = Plan.of(self.choice, self.oracle.get_space(), seconds)
         for values in plan.first:
             self.enqueue(values)
         return plan

@@ -235,7 +235,7 @@ class ImageTask(Task):
         """Return probabilities (N, classes) on the validation split."""
         if (frozen := getattr(model, "frozen", None)) is not None:
             return frozen.classify(self._validation_features(frozen))
-        return predict_split(model.predict_on_batch, self._data.validation)
+        return predict_split(model, self._data.validation)
 
     def predict_mirrored(
         self, hp: keras_tuner.HyperParameters, model: keras.Model
@@ -250,7 +250,9 @@ class ImageTask(Task):
         if not mirrors or not channels_last or learns_only_head(model):
             return None
         return predict_split(
-            lambda images: model.predict_on_batch(images[:, :, ::-1]), self._data.validation
+            model,
+            self._data.validation,
+            predict=lambda images: model.predict_on_batch(images[:, :, ::-1]),
         )
 
     def measure(self, predictions: Probabilities) -> dict[str, float]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from kt_tuning.evaluation import predict_split
-from kt_tuning.evaluation.predict import BATCH_SIZE
+from kt_tuning.evaluation.predict import prediction_batch_size
+
+BATCH_SIZE = prediction_batch_size(None, (1, 1, 1))
 
 
 class Numbers:

@@ -106,7 +106,7 @@ def test_what_is_reported_is_what_is_returned(data, backbone, computed, tmp_path
     hypermodel = LinearProbe(data.input_shape, 2, backbone=backbone, values="tf", mirror=False)
     tuner = search(data, hypermodel, tmp_path, 1)
     assert Configuration.student_of(tuner, data).hypermodel.title == "ConvNet"
-    returned = predict_split(tuner.best_model().predict_on_batch, data.validation)
+    returned = predict_split(tuner.best_model(), data.validation)
     found = score(data.validation.labels, returned, ["log_loss"])["log_loss"]
     assert tuner.results()["val_loss"].iloc[0] == pytest.approx(found, abs=1e-7)
 
