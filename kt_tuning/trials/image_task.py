@@ -40,8 +40,9 @@ from kt_tuning.trials.spec import TrialFailedError
 from kt_tuning.trials.task import Probabilities, Task
 
 EVERY_EPOCH = ("accuracy", "log_loss")
-EXTRACTING = 0.8
-"""Share of a limited time for the features of a frozen network; fitting its head takes the rest."""
+EXTRACTING, VIEWS = 0.8, 0.4
+"""Shares of a limited time for the features of a frozen network, if its head is fitted to them by a
+solver, and if the rest of the network is trained on several views of each image."""
 TRIED_IMAGES = 8
 """Images that a model predicts before it is trained."""
 
@@ -136,7 +137,7 @@ class ImageTask(Task):
             loader = Loader(self._batches(plan, size, seed, soft=soft))
             callbacks = [*self._growth(model, loader, plan, state.memory), *callbacks]
         else:
-            until = None if deadline is None else self._extracting_until(deadline)
+            until = None if deadline is None else self._extracting_until(deadline, VIEWS)
             views = Views(self._data.train, frozen, self._cache, plan.policy, until=until)
             loader = Loader(
                 self._batches(plan, plan.batch_size, seed, soft=soft, views=views), threads=0
@@ -168,7 +169,7 @@ class ImageTask(Task):
         """
         split, at = self._data.train, None
         if deadline is not None:
-            at = self._extracting_until(deadline)
+            at = self._extracting_until(deadline, EXTRACTING)
             self._cache.of(self._data.validation, frozen)
         places, values = self._cache.until(split, frozen, at)
         if deadline is not None and len(places) < len(split):
@@ -179,10 +180,10 @@ class ImageTask(Task):
             weights = np.array([by_label[label] for label in labels.tolist()])
         return Features(values, labels, weights)
 
-    def _extracting_until(self, deadline: Deadline) -> float:
+    def _extracting_until(self, deadline: Deadline, share: float) -> float:
         """Return the value of `time.monotonic()` at which computing features stops."""
         now = time.monotonic()
-        return now + EXTRACTING * (deadline.at - now)
+        return now + share * (deadline.at - now)
 
     def _validation_features(self, frozen: FrozenPart) -> NDArray[np.float32]:
         """Return features of the validation images; those of the last network are kept."""

@@ -105,7 +105,8 @@ def test_parameters_are_counted():
 def test_images_are_taken_in_batches():
     images = Images(np.zeros(600, dtype=int))
     evaluate(oracle, images, bootstrap=5)
-    assert images.taken == [256, 256, 88, 1]
+    # The first one shows how large they are, the last one is for the latency.
+    assert images.taken == [1, 256, 256, 88, 1]
 
 
 def test_same_seed_same_intervals():
