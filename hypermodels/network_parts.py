@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -177,16 +178,16 @@ def prediction_batch_size(model: Any, shape: Sequence[int | None]) -> int:
     """Return how many images to predict at a time.
 
     On a processor the feature maps of few images stay in its caches, and need no new memory from
-    the system: EfficientNet-Lite0 at 160 px makes features of 127 images/s in batches of 16, and of
-    66 in batches of 256 (two cores of an AMD EPYC). Small images are predicted in larger batches,
-    as each call takes time.
+    the system: EfficientNet-Lite0 at 160 px makes features of 116 images/s in batches of 16, and of
+    74 in batches of 256 (two cores of an AMD EPYC, `benchmarks/prediction_batch.py`). Small images
+    are predicted in larger batches, as each call takes time.
 
     Args:
         model: A Keras model, whose nested models may take larger images than itself; of anything
             else only `shape` counts.
         shape: (height, width, channels) of the images.
     """
-    if keras.distribution.list_devices("gpu"):
+    if _has_accelerator():
         return MOST
     layers_inside = model._flatten_layers(False) if isinstance(model, keras.Model) else ()
     nested = [each for each in layers_inside if isinstance(each, keras.Model)]
@@ -197,6 +198,14 @@ def prediction_batch_size(model: Any, shape: Sequence[int | None]) -> int:
     size = max(FEWEST, min(MOST, VALUES // max(map(math.prod, shapes))))
     # Powers of two divide the images among batches of one size, so that one graph is traced.
     return 1 << size.bit_length() - 1
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    """Whether Keras computes on something else than a processor, as far as it tells."""
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return False
+    return not any(name.lower().startswith("cpu") for name in keras.distribution.list_devices())
 
 
 def signed_root(x: Any) -> Any:
