@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hypermodels.network_parts import prediction_batch_size
+from hypermodels.network_parts import equal_batches, prediction_batch_size
 
 ROWS = 256
 """Features that are classified at a time."""
@@ -85,10 +85,10 @@ def learns_only_head(model: keras.Model) -> bool:
 
 
 def _predict(model: keras.Model, rows: NDArray[Any], size: int) -> NDArray[np.float32]:
-    """Return the outputs (n, …) of a model, `size` rows at a time."""
-    batches = (rows[start : start + size] for start in range(0, len(rows), size))
+    """Return the outputs (n, …) of a model, at most `size` rows at a time."""
+    batches = (rows[places] for places in equal_batches(len(rows), size))
     parts = [keras.ops.convert_to_numpy(model.predict_on_batch(batch)) for batch in batches]
-    return np.concatenate(parts)
+    return np.concatenate(parts)[: len(rows)]
 
 
 def _described(model: keras.Model) -> Iterator[tuple[str, Any]]:

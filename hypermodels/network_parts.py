@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from hypermodels.blocks import channel_axis
 from hypermodels.patches import average_steps
@@ -195,9 +197,26 @@ def prediction_batch_size(model: Any, shape: Sequence[int | None]) -> int:
     shapes = [tuple(shape), *(tuple(first.shape[1:]) for first, *_ in filter(None, inputs))]
     if any(None in sides for sides in shapes):
         return FEWEST
-    size = max(FEWEST, min(MOST, VALUES // max(map(math.prod, shapes))))
-    # Powers of two divide the images among batches of one size, so that one graph is traced.
-    return 1 << size.bit_length() - 1
+    return max(FEWEST, min(MOST, VALUES // max(map(math.prod, shapes))))
+
+
+def equal_batches(count: int, most: int) -> list[NDArray[np.int64]]:
+    """Divide images into as few batches as possible, all of one size.
+
+    So a model is traced once, and not again for a smaller last batch. The last image is repeated as
+    often as is needed for that; outputs beyond `count` are to be left out. Batches of `FEWEST` are
+    always full: to predict some images in vain takes less time than to trace a graph.
+
+    Args:
+        count: Number of images, at least 1.
+        most: Images in a batch, at most.
+
+    Returns:
+        Places of images, one array per batch.
+    """
+    batches = math.ceil(count / most)
+    size = most if most == FEWEST else math.ceil(count / batches)
+    return np.split(np.minimum(np.arange(batches * size), count - 1), batches)
 
 
 @functools.cache

@@ -29,7 +29,7 @@ from kt_tuning.ensembling.run_files import (
     write_ensemble_file,
 )
 from kt_tuning.ensembling.solve import AUTO, solve
-from kt_tuning.evaluation.predict import prediction_batch_size
+from kt_tuning.evaluation.predict import batches
 from kt_tuning.evaluation.test_uses import model_digest
 
 if TYPE_CHECKING:
@@ -230,8 +230,9 @@ class Ensemble:
             DataError: if the images are not uint8, or do not have the members' input shape.
         """
         check_image_batch(images, self._models[0].input_shape[1:])
-        size = batch_size or prediction_batch_size(self, images.shape[1:])
-        return self.to_keras().predict(images, batch_size=size, verbose=0)
+        if batch_size is None:
+            batch_size = len(batches(self, len(images), images.shape[1:])[0])
+        return self.to_keras().predict(images, batch_size=batch_size, verbose=0)
 
     def predict_on_batch(self, images: NDArray[np.uint8]) -> Floats:
         """Predict all images in one batch, as a server does; `evaluate` measures its latency."""

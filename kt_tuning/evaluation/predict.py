@@ -76,24 +76,25 @@ def predict_split(
     """
     predict = predict or predict_function(model)
     chosen = np.arange(len(split)) if places is None else places
-    size = prediction_batch_size(model, split.take(chosen[:1]).shape[1:])
-    batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-    return np.concatenate([np.asarray(predict(split.take(batch))) for batch in batches])
+    divided = batches(model, len(chosen), split.take(chosen[:1]).shape[1:])
+    parts = [np.asarray(predict(split.take(chosen[batch]))) for batch in divided]
+    return np.concatenate(parts)[: len(chosen)]
 
 
-def prediction_batch_size(model: Any, shape: Sequence[int]) -> int:
-    """Return how many images to predict at a time; see `hypermodels.network_parts`.
+def batches(model: Any, count: int, shape: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Divide images into batches of one size; see `hypermodels.network_parts.equal_batches`.
 
     Args:
         model: See `predict_function`; or a method of a model.
+        count: Number of images.
         shape: (height, width, channels) of the images.
     """
     # Deferred: it imports Keras.
-    from hypermodels import network_parts
+    from hypermodels.network_parts import equal_batches, prediction_batch_size
 
     model = getattr(model, "__self__", model)
     network = model.to_keras() if hasattr(model, "to_keras") else model
-    return network_parts.prediction_batch_size(network, shape)
+    return equal_batches(count, prediction_batch_size(network, shape))
 
 
 def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
@@ -104,11 +105,11 @@ def predict_images(predict: Predict, images: NDArray[np.uint8]) -> NDArray[np.fl
     """
     if len(images) == 0:
         raise DataError("There is nothing to predict: 0 images. Give at least one.")
-    size = prediction_batch_size(predict, images.shape[1:])
-    batches = [images[start : start + size] for start in range(0, len(images), size)]
-    return np.concatenate(
-        [checked_probabilities(np.asarray(predict(batch)), len(batch)) for batch in batches]
-    )
+    parts = [
+        checked_probabilities(np.asarray(predict(images[places])), len(places))
+        for places in batches(predict, len(images), images.shape[1:])
+    ]
+    return np.concatenate(parts)[: len(images)]
 
 
 def predict_probabilities(

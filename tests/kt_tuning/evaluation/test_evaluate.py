@@ -106,7 +106,7 @@ def test_images_are_taken_in_batches():
     images = Images(np.zeros(600, dtype=int))
     evaluate(oracle, images, bootstrap=5)
     # The first one shows how large they are, the last one is for the latency.
-    assert images.taken == [1, 256, 256, 88, 1]
+    assert images.taken == [1, 200, 200, 200, 1]
 
 
 def test_same_seed_same_intervals():
