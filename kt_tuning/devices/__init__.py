@@ -10,19 +10,16 @@ from kt_tuning.devices.devices import (
     unasked_devices,
 )
 from kt_tuning.devices.rules import (
-    MEASURED_UNTIL,
     describe,
     global_batch,
     precision,
     rate_factor,
-    slowness,
     steps_per_execution,
     warm_up_steps,
 )
 
 __all__ = [
     "CPU",
-    "MEASURED_UNTIL",
     "Devices",
     "describe",
     "find_devices",
@@ -31,7 +28,6 @@ __all__ = [
     "precision",
     "rate_factor",
     "scope",
-    "slowness",
     "steps_per_execution",
     "strategy",
     "unasked_devices",

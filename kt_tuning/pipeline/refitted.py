@@ -14,7 +14,7 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
-from kt_tuning.devices import MEASURED_UNTIL, slowness
+from kt_tuning.devices.rules import MEASURED_UNTIL, slowness
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.features import FeatureCache
 from kt_tuning.finalize.refit import refit

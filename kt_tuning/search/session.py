@@ -21,7 +21,7 @@ from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_r
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
-from kt_tuning.devices import MEASURED_UNTIL, slowness
+from kt_tuning.devices.rules import MEASURED_UNTIL, slowness
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe

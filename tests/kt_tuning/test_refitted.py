@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.devices import slowness
+from kt_tuning.devices.rules import slowness
 from kt_tuning.pipeline import RunOptions, job, refitted
 from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT

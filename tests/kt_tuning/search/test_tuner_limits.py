@@ -145,8 +145,9 @@ def test_the_first_probe_ends_within_a_quarter_of_the_time(now):
     limited = Budget(9, deadline=now + 60, time_limit=60)
     assert limited.trial_deadline(early=True) == now + 15
     assert limited.trial_deadline() == now + 60
-    # It gets five seconds in any case.
-    assert Budget(9, deadline=now + 8, time_limit=8).trial_deadline(early=True) == now + 5
+    # It gets ten seconds if there are so many.
+    assert Budget(9, deadline=now + 16, time_limit=16).trial_deadline(early=True) == now + 10
+    assert Budget(9, deadline=now + 8, time_limit=8).trial_deadline(early=True) == now + 8
 
 
 @pytest.mark.parametrize(
