@@ -2,7 +2,7 @@
 
 Images per second of the default `ConvNet` at 32 pixels, and of the features of EfficientNet-Lite0
 at 96, 160 and 224 pixels, in batches of 8 to 256. The batch sizes take turns; medians of
-`--repeats` turns. The row "chosen" is what `prediction_batch_size` returns for such a model.
+`--repeats` turns. The column "chosen" is what `prediction_batch_size` returns for such a model.
 
 `--quick` has 64 images, one turn and random weights. The last line is one JSON object.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from hypermodels import ConvNet, LinearProbe
 from hypermodels.named_backbone import IMAGENET, RANDOM
-from hypermodels.network_parts import prediction_batch_size
+from hypermodels.prediction_batches import prediction_batch_size
 
 SIZES = (8, 16, 32, 64, 256)
 

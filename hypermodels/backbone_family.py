@@ -130,12 +130,16 @@ class BackboneHyperModel(ImageHyperModel):
         """Return a pre-trained network without batch normalisations, with weights of its own."""
         if isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET:
             # Building a network takes longer than folding it, so it is built once.
-            sides = (None, None) if backbone.takes_any_size else (height, width)
-            policy = keras.config.dtype_policy().name
-            network = _built(backbone, *sides, policy, channel_axis())
-            shape = (height, width, 3) if channel_axis() == -1 else (3, height, width)
-            images = keras.Input(shape, name="images") if backbone.takes_any_size else None
-            folded = fold_batch_normalization(network, images)
+            built = functools.partial(
+                _built, backbone, policy=keras.config.dtype_policy().name, axis=channel_axis()
+            )
+            if backbone.takes_any_size:
+                network = built(None, None)
+                shape = (height, width, 3) if channel_axis() == -1 else (3, height, width)
+                folded = fold_batch_normalization(network, keras.Input(shape, name="images"))
+            else:
+                network = built(height, width)
+                folded = fold_batch_normalization(network)
             if not {id(each) for each in network.weights} & {id(each) for each in folded.weights}:
                 return folded
         return fold_batch_normalization(backbone.load(height, width))

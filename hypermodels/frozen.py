@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hypermodels.network_parts import equal_batches, prediction_batch_size
+from hypermodels.prediction_batches import equal_batches, prediction_batch_size
 
 ROWS = 256
 """Features that are classified at a time."""

@@ -1,4 +1,4 @@
-"""Precision, batch size, learning rate and steps of a training by its devices, and their speed.
+"""Precision, batch size, learning rate and steps of a training by its devices.
 
 The batch of each device stays the same, so k devices together take k times as many images per step
 and a k-th of the steps; the learning rate is scaled up.
@@ -9,19 +9,10 @@ and 3) and keeps the running means of the first one; on JAX it uses the whole ba
 
 from __future__ import annotations
 
-import functools
 import math
-import statistics
-import time
 
 from kt_tuning.devices.devices import CPU, GPU, TPU, UNITS, Devices
 
-REFERENCE = 0.055
-"""Seconds of the work that `slowness` measures, on the machine that estimates of time are of.
-Inferred: on another one the work took 0.1 seconds, and the stages after a search 1.9 times as long.
-"""
-MEASURED_UNTIL = 900.0
-"""Limit in seconds up to which `slowness` is worth its time."""
 LEAST_STEPS = 10
 """Smallest number of steps an epoch to which batches are enlarged."""
 WARM_UP_EPOCHS = 5
@@ -160,27 +151,3 @@ def describe(devices: Devices) -> str:
     if devices.kind != CPU:
         lines["note"] = f"kt-tuning has not been run on real {UNITS[devices.kind]}s yet"
     return "\n".join(f"{name:<10}{text}" for name, text in lines.items())
-
-
-@functools.cache
-def slowness() -> float:
-    """Return by which factor this machine is slower than the one that estimates of time are of.
-
-    It is estimated once per process, from the time to build a small network and predict with it,
-    and at least 1.
-    """
-    import keras
-    import numpy as np
-
-    times = []
-    for _ in range(4):
-        began = time.monotonic()
-        inputs = keras.Input((32, 32, 3))
-        x = inputs
-        for filters in (16, 32, 64):
-            x = keras.layers.Conv2D(filters, 3, 2, activation="relu")(x)
-        x = keras.layers.GlobalAveragePooling2D()(x)
-        keras.Model(inputs, x).predict_on_batch(np.zeros((64, 32, 32, 3), np.float32))
-        times.append(time.monotonic() - began)
-    # The first one starts the backend.
-    return max(1.0, statistics.median(times[1:]) / REFERENCE)

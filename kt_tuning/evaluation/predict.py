@@ -82,7 +82,7 @@ def predict_split(
 
 
 def batches(model: Any, count: int, shape: Sequence[int]) -> list[NDArray[np.int64]]:
-    """Divide images into batches of one size; see `hypermodels.network_parts.equal_batches`.
+    """Divide images into batches of one size; see `hypermodels.prediction_batches`.
 
     Args:
         model: See `predict_function`; or a method of a model.
@@ -90,7 +90,7 @@ def batches(model: Any, count: int, shape: Sequence[int]) -> list[NDArray[np.int
         shape: (height, width, channels) of the images.
     """
     # Deferred: it imports Keras.
-    from hypermodels.network_parts import equal_batches, prediction_batch_size
+    from hypermodels.prediction_batches import equal_batches, prediction_batch_size
 
     model = getattr(model, "__self__", model)
     network = model.to_keras() if hasattr(model, "to_keras") else model

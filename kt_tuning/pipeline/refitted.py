@@ -14,7 +14,7 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
-from kt_tuning.devices.rules import MEASURED_UNTIL, slowness
+from kt_tuning.devices.speed import slowness
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.features import FeatureCache
 from kt_tuning.finalize.refit import refit
@@ -32,8 +32,9 @@ FINISHING, A_TEST_IMAGE = 14.0, 0.006
 """Seconds to combine, evaluate, export and report, and seconds a test image, with
 EfficientNet-Lite0 on two processor cores. On a machine that `slowness` calls 1.75 times as slow the
 stages took 25 s with 400 test images."""
-FINISHING_NEW, A_TEST_PIXEL = 15.0, 1e-6
-"""The same for networks trained from scratch, and seconds per pixel of a test image."""
+FINISHING_NEW, A_TEST_PIXEL = 12.0, 1e-6
+"""The same for networks trained from scratch, and seconds per pixel of a test image. For one small
+network the stages took 17 s on a machine about twice as slow."""
 REFIT_SHARE = 0.35
 """Share of the remaining time that is kept for the refit; linear probes are solved again almost at
 once."""
@@ -91,7 +92,7 @@ class RunTime:
         if not any(pretrained):
             an_image = min(A_TEST_IMAGE, A_TEST_PIXEL * height * width)
             finishing = FINISHING_NEW + an_image * len(data.test)
-        factor = slowness() if limit is not None and limit < MEASURED_UNTIL else 1.0
+        factor = slowness(limit)
         solving = PROBE_SECONDS * factor
         return cls(began, limit, finishing * factor, refits=pretrained[0], solving=solving)
 

@@ -60,6 +60,23 @@ def test_other_precisions_are_folded_too(precision):
     assert np.abs(found - expected).max() <= error * np.abs(expected).max()
 
 
+def test_a_model_for_images_of_any_size_is_folded_for_those_of_one():
+    model = trained(
+        keras.Sequential(
+            [
+                keras.Input((None, None, 3)),
+                layers.Conv2D(4, 3, 2, padding="same"),
+                layers.BatchNormalization(),
+                layers.GlobalAveragePooling2D(),
+            ]
+        )
+    )
+    folded = fold_batch_normalization(model, keras.Input((8, 8, 3)))
+    assert (folded.input_shape, normalizations(folded)) == ((None, 8, 8, 3), 0)
+    expected = model.predict_on_batch(IMAGES)
+    assert folded.predict_on_batch(IMAGES) == pytest.approx(expected, abs=1e-4)
+
+
 def test_nested_models_that_are_called_twice_are_folded_once():
     inner = network(layers.Conv2D(4, 3), layers.BatchNormalization())
     inputs = keras.Input((8, 8, 3))

@@ -151,3 +151,15 @@ def test_each_model_has_weights_of_its_own():
     first.set_weights([np.zeros_like(weights) for weights in before])
     after = build(hypermodel)[1].get_layer("backbone").get_weights()
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("side", [32, 48])
+def test_one_network_serves_images_of_all_sizes(side):
+    pixels = np.random.default_rng(2).integers(0, 256, (3, side, side, 3)).astype(np.uint8)
+    hypermodel = LinearProbe(
+        pixels.shape[1:], 2, backbone="EfficientNetLite0", size=side, all_stages=False
+    )
+    features = build(hypermodel)[1].frozen.features(pixels)
+    network = hypermodel.backbone.load(side, side)
+    expected = signed_root(network.predict_on_batch(pixels / 127.5 - 1))
+    assert features == pytest.approx(np.asarray(expected), abs=1e-3)

@@ -6,8 +6,6 @@ import pytest
 from keras import layers
 
 from hypermodels.network_parts import (
-    equal_batches,
-    prediction_batch_size,
     signed_root,
     split_network,
     with_all_stages,
@@ -128,36 +126,3 @@ def test_roots_keep_the_sign_and_are_about_the_square_roots():
     assert found[[0, 3, 4]] == pytest.approx([-1.902498, 0.904988, 2.901666], abs=1e-5)
     # The slope at 0 is 1 / 0.2.
     assert found[1] == pytest.approx(-5e-6, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("shape", "size"),
-    [((8, 8, 1), 256), ((32, 32, 3), 256), ((64, 64, 3), 64), ((224, 224, 3), 16)],
-)
-def test_large_images_are_predicted_in_small_batches(shape, size):
-    assert prediction_batch_size(None, shape) == size
-
-
-@pytest.mark.parametrize(
-    ("inner", "size"), [((48, 48, 3), 113), ((96, 96, 3), 28), ((None, None, 3), 16)]
-)
-def test_a_network_inside_that_takes_larger_images_counts(inner, size):
-    images = keras.Input((32, 32, 3))
-    network = keras.Sequential([keras.Input(inner), layers.GlobalAveragePooling2D()])
-    model = keras.Model(images, network(layers.Resizing(*(inner[0] or 96,) * 2)(images)))
-    assert prediction_batch_size(model, (32, 32, 3)) == size
-
-
-@pytest.mark.parametrize(
-    ("count", "most", "batches"),
-    [
-        (5, 8, [[0, 1, 2, 3, 4]]),
-        (5, 4, [[0, 1, 2], [3, 4, 4]]),
-        (1, 8, [[0]]),
-        # Full ones, where few images are predicted at a time.
-        (3, 16, [[0, 1, *[2] * 14]]),
-        (18, 16, [list(range(16)), [16, *[17] * 15]]),
-    ],
-)
-def test_all_batches_have_one_size(count, most, batches):
-    assert [places.tolist() for places in equal_batches(count, most)] == batches

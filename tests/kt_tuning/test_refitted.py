@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kt_tuning.core.records import TrialRecord
-from kt_tuning.devices.rules import slowness
+from kt_tuning.devices import speed
 from kt_tuning.pipeline import RunOptions, job, refitted
 from kt_tuning.pipeline.refitted import RunTime, _is_cheap
 from kt_tuning.run.layout import RESULT
@@ -18,7 +18,7 @@ from kt_tuning.run.layout import RESULT
 def now(monkeypatch):
     """The clock stands at 110 seconds; the runs began at 100, on the machine of the constants."""
     monkeypatch.setattr(job.time, "monotonic", lambda: 110.0)
-    monkeypatch.setattr(refitted, "slowness", lambda: 1.0)
+    monkeypatch.setattr(speed, "_measured", lambda: 1.0)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +45,16 @@ def test_networks_from_nothing_are_evaluated_soon_and_not_trained_again(now):
     assert (probes.finishing, probes.for_search()) == (74.0, pytest.approx(0.65 * 316))
     # 1 µs a pixel: 10 s.
     alone = RunTime.of(100.0, 400.0, data, ("convnet",))
-    assert (alone.finishing, alone.for_search()) == (25.0, 365.0)
+    assert (alone.finishing, alone.for_search()) == (22.0, 368.0)
     assert RunTime.of(100.0, 400.0, data, ("convnet", "linearprobe")).for_search() == 316.0
 
 
 def test_a_slow_machine_is_given_more_time_after_the_search(now, monkeypatch):
-    monkeypatch.setattr(refitted, "slowness", lambda: 2.0)
+    monkeypatch.setattr(speed, "_measured", lambda: 2.0)
     data = SimpleNamespace(input_shape=(20, 50, 3), test=range(1000))
     assert RunTime.of(100.0, 400.0, data, ("linearprobe",)).finishing == 40.0
     # Of a long run it is a small part.
     assert RunTime.of(100.0, 4000.0, data, ("linearprobe",)).finishing == 20.0
-
-
-def test_a_machine_is_at_least_as_slow_as_the_one_of_the_constants(now):
-    assert slowness.__wrapped__() == 1.0
 
 
 PROBE = TrialRecord(
