@@ -11,6 +11,8 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from kt_tuning.core.onednn import enable_onednn
+
 if TYPE_CHECKING:
     from keras_tuner import (
         HyperModel,
@@ -145,3 +147,5 @@ class _KerasTunerModules(abc.MetaPathFinder, abc.Loader):
 
 # Before the finder of files, which would load KerasTuner's files a second time.
 sys.meta_path.insert(0, _KerasTunerModules())
+# Before TensorFlow is imported.
+enable_onednn()

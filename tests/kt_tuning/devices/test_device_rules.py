@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from kt_tuning.core.onednn import multiplies_bfloat16
 from kt_tuning.devices import (
     Devices,
     global_batch,
@@ -12,7 +13,6 @@ from kt_tuning.devices import (
     steps_per_execution,
     warm_up_steps,
 )
-from kt_tuning.devices.devices import multiplies_bfloat16
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_precision_of_a_processor_with_units_for_bfloat16():
 )
 def test_units_for_bfloat16_are_read_from_the_processors_flags(flags, known, tmp_path, monkeypatch):
     file = tmp_path / "cpuinfo"
-    monkeypatch.setattr("kt_tuning.devices.devices.CPUINFO", file)
+    monkeypatch.setattr("kt_tuning.core.onednn.CPUINFO", file)
     read = multiplies_bfloat16.__wrapped__
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "ALL")
     assert not read()
@@ -109,6 +109,6 @@ def test_units_that_the_environment_keeps_from_onednn_do_not_count(
 ):
     file = tmp_path / "cpuinfo"
     file.write_text(f"flags : fpu {flag}\n")
-    monkeypatch.setattr("kt_tuning.devices.devices.CPUINFO", file)
+    monkeypatch.setattr("kt_tuning.core.onednn.CPUINFO", file)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", newest)
     assert multiplies_bfloat16.__wrapped__() == used

@@ -303,7 +303,7 @@ def test_layers_in_other_layers_are_found():
 
 @pytest.fixture
 def _avx512(monkeypatch):
-    monkeypatch.setattr(devices, "onednn_channel_block", lambda: AVX512)
+    monkeypatch.setattr(building, "onednn_channel_block", lambda: AVX512)
 
 
 def unsafe(hp):
@@ -321,6 +321,16 @@ def test_building_a_model_for_training_warns_by_name(caplog):
     assert (record.name, record.levelno) == ("kt_tuning", logging.WARNING)
     assert "layer 'thin' can crash the process" in record.getMessage()
     assert "fewer than 16 channels" in record.getMessage()
+
+
+def test_a_process_whose_tensorflow_lacks_onednn_is_told_once(caplog, monkeypatch):
+    monkeypatch.setattr(building, "onednn_came_late", lambda: True)
+    building.warn_of_missing_onednn()
+    (record,) = caplog.records
+    assert "import kt_tuning first" in record.getMessage()
+    monkeypatch.setattr(devices, "unasked_devices", lambda: devices.Devices("gpu", ("gpu",), 1))
+    building.warn_of_missing_onednn()
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.usefixtures("_avx512")
