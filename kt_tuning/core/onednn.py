@@ -23,7 +23,7 @@ AVX512_CORE = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 X86 = ("x86_64", "amd64")
 
 
-_came_late = False
+_lacking = False
 
 
 def enable_onednn() -> None:
@@ -34,20 +34,20 @@ def enable_onednn() -> None:
     the environment variable `TF_ENABLE_ONEDNN_OPTS`, also for workers, unless it is set;
     TensorFlow reads it once, when it is imported.
     """
-    global _came_late
+    global _lacking
     flags = _flags() or set()
     if SWITCH in os.environ or AVX2 not in flags or flags & ON_BY_DEFAULT:
         return
     os.environ[SWITCH] = "1"
-    _came_late = "tensorflow" in sys.modules
+    _lacking = "tensorflow" in sys.modules
 
 
-def onednn_came_late() -> bool:
-    """Return whether TensorFlow was imported before `enable_onednn`, so that it is without oneDNN.
+def lacks_onednn() -> bool:
+    """Return whether this process lacks oneDNN because TensorFlow was imported before kt_tuning.
 
-    Workers, which are processes of their own, have it all the same.
+    Workers have it all the same: they are processes of their own.
     """
-    return _came_late
+    return _lacking
 
 
 @functools.cache
@@ -86,7 +86,7 @@ def onednn_channel_block() -> int:
 
 def _is_allowed() -> bool:
     """Return whether TensorFlow uses oneDNN, as far as the environment tells."""
-    return not _came_late and os.environ.get(SWITCH, "1").lower() not in ("0", "false")
+    return not _lacking and os.environ.get(SWITCH, "1").lower() not in ("0", "false")
 
 
 def _newest_allowed() -> str:

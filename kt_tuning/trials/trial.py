@@ -23,12 +23,12 @@ from kt_tuning.trials.building import (
     new_model,
     training_precision,
     unwrapped,
-    warnings_when_built,
 )
 from kt_tuning.trials.callbacks import Deadline
 from kt_tuning.trials.checkpoint import TrainingState, copy_state
 from kt_tuning.trials.keras_fast import forget_gradients, fuse_batch_normalization
 from kt_tuning.trials.metrics import COSTS, check_costs, metrics_of
+from kt_tuning.trials.onednn_warnings import warnings_when_built
 from kt_tuning.trials.spec import (
     Decision,
     Progress,

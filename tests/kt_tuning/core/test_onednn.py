@@ -1,3 +1,5 @@
+"""oneDNN is enabled where TensorFlow would not use it, before TensorFlow is imported."""
+
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ def processor(tmp_path, monkeypatch):
     """Set the flags of the processor; nothing has been enabled yet."""
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(onednn, "CPUINFO", file)
-    monkeypatch.setattr(onednn, "_came_late", False)
+    monkeypatch.setattr(onednn, "_lacking", False)
     monkeypatch.delenv(onednn.SWITCH, raising=False)
     return lambda flags: file.write_text(f"flags\t\t: {flags}\n")
 
@@ -28,7 +30,7 @@ def test_onednn_is_enabled_where_tensorflow_would_not_use_it(
     processor(flags)
     onednn.enable_onednn()
     assert onednn.os.environ.get(onednn.SWITCH) == expected
-    assert not onednn.onednn_came_late()
+    assert not onednn.lacks_onednn()
 
 
 @pytest.mark.usefixtures("processor")
@@ -42,7 +44,7 @@ def test_what_the_user_has_set_stays(processor, monkeypatch):
     monkeypatch.setenv(onednn.SWITCH, "0")
     onednn.enable_onednn()
     assert onednn.os.environ[onednn.SWITCH] == "0"
-    assert not onednn.onednn_came_late()
+    assert not onednn.lacks_onednn()
     assert onednn.onednn_channel_block() == 0
 
 
@@ -50,7 +52,7 @@ def test_after_tensorflow_it_is_for_workers_alone(processor):
     processor(OLD)
     onednn.enable_onednn()
     assert onednn.os.environ[onednn.SWITCH] == "1"
-    assert onednn.onednn_came_late()
+    assert onednn.lacks_onednn()
     assert onednn.onednn_channel_block() == 0
 
 
@@ -58,7 +60,7 @@ def test_importing_the_package_enables_it():
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["True"], done.stderr
+    assert len(set(done.stdout.split())) == 1, done.stdout
 
 
 IMPORTED = """
@@ -66,7 +68,7 @@ import os
 os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
 import kt_tuning
 from kt_tuning.core import onednn
-before = os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+print(os.environ.pop("TF_ENABLE_ONEDNN_OPTS", "unset"))
 onednn.enable_onednn()
-print(before == os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"))
 """

@@ -142,7 +142,7 @@ def test_the_first_one_does_it_and_the_next_one_need_not(write, make):
     assert make.locks == ["finalize", "finalize"]
 
 
-def test_trials_that_came_later_are_a_reason_to_do_it_again(write, make):
+def test_trials_that_lackingr_are_a_reason_to_do_it_again(write, make):
     late = make()
     write("trial_0/result.json", "ensemble.json", "trial_1/result.json", "report.html")
     assert due(late)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tiny_models import tiny
 
 from kt_tuning.core.errors import OptionError, SearchError
-from kt_tuning.trials import building
+from kt_tuning.trials import onednn_warnings
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_layer_that_can_crash_the_process_is_named_once_a_search(
         def fit(self, hp, model, *args, **kwargs):
             return 1.0
 
-    monkeypatch.setattr(building, "onednn_channel_block", lambda: 8)
+    monkeypatch.setattr(onednn_warnings, "onednn_channel_block", lambda: 8)
     tuner = make_tuner(Untrained(), objective="val_loss", max_trials=3)
     tuner.search(*arrays[0], validation_data=arrays[1])
     assert len(tuner.results()) == 3
