@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import keras
 import keras_tuner
@@ -128,21 +130,33 @@ class BackboneHyperModel(ImageHyperModel):
 
     def _folded(self, backbone: Backbone, height: int, width: int) -> keras.Model:
         """Return a pre-trained network without batch normalisations, with weights of its own."""
-        if isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET:
-            # Building a network takes longer than folding it, so it is built once.
-            built = functools.partial(
-                _built, backbone, policy=keras.config.dtype_policy().name, axis=channel_axis()
-            )
-            if backbone.takes_any_size:
-                network = built(None, None)
-                shape = (height, width, 3) if channel_axis() == -1 else (3, height, width)
-                folded = fold_batch_normalization(network, keras.Input(shape, name="images"))
-            else:
-                network = built(height, width)
-                folded = fold_batch_normalization(network)
-            if not {id(each) for each in network.weights} & {id(each) for each in folded.weights}:
-                return folded
-        return fold_batch_normalization(backbone.load(height, width))
+        if not _has_imagenet_weights(backbone):
+            return fold_batch_normalization(backbone.load(height, width))
+        # Building a network takes longer than folding it, so it is built once.
+        built = functools.partial(
+            _built, backbone, policy=keras.config.dtype_policy().name, axis=channel_axis()
+        )
+        if backbone.takes_any_size:
+            network = built(None, None)
+            shape = (height, width, 3) if channel_axis() == -1 else (3, height, width)
+            folded = fold_batch_normalization(network, keras.Input(shape, name="images"))
+        else:
+            network = built(height, width)
+            folded = fold_batch_normalization(network)
+        if {id(each) for each in network.weights} & {id(each) for each in folded.weights}:
+            return fold_batch_normalization(backbone.load(height, width))
+        return folded
+
+    def _frozen(self, backbone: Backbone, height: int, width: int) -> keras.Model:
+        """Return what `_folded` does, never to be trained; see `shared_frozen_networks`."""
+        if not _sharing.get() or not _has_imagenet_weights(backbone):
+            return self._folded(backbone, height, width)
+        key = backbone, height, width, keras.config.dtype_policy().name, channel_axis()
+        if key not in _shared:
+            while len(_shared) >= SHARED:
+                del _shared[next(iter(_shared))]
+            _shared[key] = self._folded(backbone, height, width)
+        return _shared[key]
 
     def _network_size(self, space: Space, backbone: Backbone, *, default: int) -> tuple[int, int]:
         """Height and width in pixels of the images for a network, in proportion to those given.
@@ -187,6 +201,30 @@ class BackboneHyperModel(ImageHyperModel):
                 "`kt-tuning backbones` lists them."
             )
         return found
+
+
+SHARED = 4
+"""Frozen networks, each for one size of images, that are kept to be shared."""
+_sharing = contextvars.ContextVar("sharing", default=False)
+_shared: dict[Any, keras.Model] = {}
+
+
+@contextlib.contextmanager
+def shared_frozen_networks() -> Iterator[None]:
+    """Let the models of `LinearProbe` that are built in the block share their frozen networks.
+
+    They are built in a fraction of the time. A change of the network of one of them, such as a
+    weight, changes the others: do not return them to users.
+    """
+    token = _sharing.set(True)
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
+
+
+def _has_imagenet_weights(backbone: Backbone) -> TypeGuard[NamedBackbone]:
+    return isinstance(backbone, NamedBackbone) and backbone.weights == IMAGENET
 
 
 @functools.lru_cache(maxsize=2)

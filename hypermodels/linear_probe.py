@@ -85,7 +85,7 @@ class LinearProbe(BackboneHyperModel):
         """Map raw pixels (N, height, width, channels) to logits (N, classes)."""
         backbone = self._backbone(space)
         height, width = self._network_size(space, backbone, default=DEFAULT_SIZE)
-        network = self._folded(backbone, height, width)
+        network = self._frozen(backbone, height, width)
         stages = with_all_stages(network)
         if stages is not network and space.boolean("all_stages", default=True):
             network = stages

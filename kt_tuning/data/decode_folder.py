@@ -54,9 +54,10 @@ _PIXEL_BYTES = 128 << 20
 
 _SECONDS_A_FILE = 1e-4
 _SECONDS_A_BYTE = 2e-8
+_SECONDS_A_PIXEL = 3e-8
 _SECONDS_A_WORKER = 0.5
-"""Approximate costs, measured on JPEGs of 32×32 and of 12 megapixels; they decide how many workers
-are worth starting."""
+"""Approximate costs, measured on JPEGs of 32×32, of 240×320 and of 12 megapixels; a pixel is one of
+the result. They decide how many workers are worth starting."""
 
 _Result = TypeVar("_Result")
 
@@ -130,7 +131,8 @@ def _store(
     def pieces() -> Generator[NDArray[np.uint8], None, None]:
         decode_some = functools.partial(decode_batch, listing.root, pixels)
         most = max(1, _PIXEL_BYTES // math.prod(pixels.shape))
-        for batch in _run(decode_some, listing.files, task, most=most):
+        size = pixels.height * pixels.width
+        for batch in _run(decode_some, listing.files, task, most=most, pixels=size):
             digest.update(batch.images.data)
             done.append(batch._replace(images=done[0].images))
             yield batch.images
@@ -205,13 +207,23 @@ def _run(
     task: Task,
     *,
     most: int = _FILES,
+    pixels: int = 0,
 ) -> Generator[_Result, None, None]:
-    """Yield the function's result for batches of paths, at most `most`, in the files' order."""
+    """Yield the function's result for batches of paths, in the files' order.
+
+    Args:
+        function: Of a batch of paths.
+        files: All files.
+        task: Progress is shown in it.
+        most: Files of a batch, at most.
+        pixels: Pixels that the function makes of a file.
+    """
     total = sum(file.size for file in files)
     length = min(_FILES, most, max(1, _BYTES * len(files) // max(1, total)))
     paths = [file.path for file in files]
     jobs = [paths[start : start + length] for start in range(0, len(paths), length)]
-    seconds = len(files) * _SECONDS_A_FILE + total * _SECONDS_A_BYTE
+    a_file = _SECONDS_A_FILE + pixels * _SECONDS_A_PIXEL
+    seconds = len(files) * a_file + total * _SECONDS_A_BYTE
     workers = min(count_processors(), len(jobs), int(seconds / _SECONDS_A_WORKER))
     with contextlib.closing(map_in_order(function, jobs, workers=workers)) as results:
         for job, result in zip(jobs, results, strict=True):

@@ -21,13 +21,13 @@ from kt_tuning.evaluation.flops import measure_complexity
 from kt_tuning.evaluation.predict import Predict, predict_function
 
 LATENCY_CALLS = 300
-LATENCY_SECONDS = 1.0
+LATENCY_SECONDS = 0.5
 """Calls that time a prediction, at most; and their time, after which they end."""
 
 
-WARM_UP = 10
+WARM_UP = 5
 REPEATS = 100
-FEWEST = 50
+FEWEST = 25
 """Least number of timed calls, however long they take."""
 LARGEST_BATCH = 512
 _SECONDS_A_BATCH_SIZE = 0.3

@@ -85,60 +85,95 @@ def decode_batch(encoded: tf.Tensor, pixels: PixelFormat) -> tuple[tf.Tensor, tf
         kind = _format(data)
         reason, count = _refusal(one, data, kind)
         # A JPEG, the first of the kinds, is usually scaled down while it is decoded.
-        return place, one, kind, reason, tf.where(tf.equal(kind, 0), count // 2, count)
+        return place, kind, reason, tf.where(tf.equal(kind, 0), count // 2, count)
 
-    @tf.function(autograph=False)
-    def decode(
-        place: tf.Tensor, one: tf.Tensor, kind: tf.Tensor, reason: tf.Tensor, count: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    @tf.autograph.experimental.do_not_convert
+    def decode(place: tf.Tensor, kind: tf.Tensor, reason: tf.Tensor) -> tuple[tf.Tensor, ...]:
         image = tf.cond(
             tf.equal(reason, ""),
-            lambda: _decode_kind(one, read_bytes(one), kind, pixels),
+            lambda: _decode_kind(encoded[place], kind, pixels),
             lambda: tf.zeros(pixels.shape, tf.uint8),
         )
         return place, image, reason
 
     with tf.device("CPU"):
-        count = tf.size(encoded, out_type=tf.int64)
-        files = tf.data.Dataset.from_tensor_slices((tf.range(count), encoded))
-        # A graph cannot catch the error of a decoder, but a data set can leave out an element.
-        looked = files.map(look, num_parallel_calls=_PARALLEL).ignore_errors()
-        usual = looked.filter(lambda *each: each[-1] <= _LARGE)
-        large = looked.filter(lambda *each: each[-1] > _LARGE)
-        decoded = usual.map(decode, num_parallel_calls=_PARALLEL).concatenate(large.map(decode))
-        decoded = decoded.ignore_errors()
-        # One more element, as a batch must not be empty.
-        blank = (count, tf.zeros(pixels.shape, tf.uint8), tf.constant(""))
-        batch = decoded.concatenate(tf.data.Dataset.from_tensors(blank)).batch(count + 1)
-        places, images, reasons = batch.get_single_element()
-        at, rows = places[:, tf.newaxis], (count + 1)[tf.newaxis]
+        total = tf.size(encoded, out_type=tf.int64)
+        files = tf.data.Dataset.from_tensor_slices((tf.range(total), encoded))
+        places, kinds, reasons, counts = _without_errors(
+            files.map(look, num_parallel_calls=_PARALLEL),
+            (total, tf.constant(0), tf.constant(""), tf.constant(0, tf.int64)),
+        )
+        at_once = tf.where(tf.reduce_max(counts) > _LARGE, 1, _PARALLEL)
+        files = tf.data.Dataset.from_tensor_slices((places[:-1], kinds[:-1], reasons[:-1]))
+        places, images, reasons = _without_errors(
+            files.map(decode, num_parallel_calls=tf.cast(at_once, tf.int64)),
+            (total, tf.zeros(pixels.shape, tf.uint8), tf.constant("")),
+        )
+        at, rows = places[:, tf.newaxis], (total + 1)[tf.newaxis]
         shape = tf.concat([rows, tf.constant(pixels.shape, tf.int64)], axis=0)
         pixels_of = tf.ensure_shape(tf.scatter_nd(at, images, shape), (None, *pixels.shape))
         damaged = tf.fill(rows, tf.constant(_DAMAGED))
         return pixels_of[:-1], tf.tensor_scatter_nd_update(damaged, at, reasons)[:-1]
 
 
-def _decode_kind(
-    encoded: tf.Tensor, data: tf.Tensor, kind: tf.Tensor, pixels: PixelFormat
-) -> tf.Tensor:
+def _without_errors(
+    dataset: tf.data.Dataset, blank: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, ...]:
+    """Return the elements of a data set as one batch, without those that raise an error.
+
+    A graph cannot catch the error of a decoder, but a data set can leave out an element.
+
+    Args:
+        dataset: Of tuples of tensors.
+        blank: One more element, the last one, as a batch must not be empty.
+    """
+    whole = dataset.ignore_errors().concatenate(tf.data.Dataset.from_tensors(blank))
+    options = tf.data.Options()
+    # They would take longer than the decoding of a batch.
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return whole.batch(tf.int64.max).with_options(options).get_single_element()
+
+
+def _decode_kind(encoded: tf.Tensor, kind: tf.Tensor, pixels: PixelFormat) -> tf.Tensor:
     """Decode a file that is not refused; `kind` is that of `_format`."""
+    data = read_bytes(encoded)
     nothing = tf.zeros([1, 1, 3], tf.uint8)
     image = tf.switch_case(
         kind,
         [
-            lambda: _decode_jpeg(encoded, data, 2 * max(pixels.height, pixels.width)),
+            lambda: _decode_jpeg(encoded, 2 * max(pixels.height, pixels.width)),
             lambda: _decode_png(encoded, data, pixels.bits),
             lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
             lambda: _decode_bmp(encoded),
-            lambda: _decode_webp(encoded, data) if DECODES_WEBP else nothing,
+            lambda: tf.image.decode_webp(encoded)[0] if DECODES_WEBP else nothing,
             lambda: nothing,
         ],
     )
-    image = tf.ensure_shape(image, [None, None, 3])
+    image = tf.ensure_shape(image, [None, None, None])
+    has_alpha = tf.equal(tf.shape(image)[-1], 4)
+    image = tf.cond(has_alpha, lambda: by_bands(_on_white, image, 3), lambda: image)
+    image = upright(tf.ensure_shape(image, [None, None, 3]), _exif(data, kind))
     if pixels.channels == 1:
         image = by_bands(_grey, image, 1)
     resized = resize_bilinear(image, pixels.height, pixels.width)
     return tf.ensure_shape(resized, pixels.shape)
+
+
+def _exif(data: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
+    """Return the EXIF block of a file, uint8 (n,); n is 0 if there is none."""
+    nothing = tf.zeros([0], tf.uint8)
+    return tf.switch_case(
+        kind,
+        [
+            lambda: jpeg_exif(data),
+            lambda: png_chunk(data, b"eXIf"),
+            lambda: nothing,
+            lambda: nothing,
+            lambda: webp_exif(data),
+            lambda: nothing,
+        ],
+    )
 
 
 def _format(data: tf.Tensor) -> tf.Tensor:
@@ -243,7 +278,7 @@ def _webp_size(data: tf.Tensor) -> _Size:
     return width, tf.where(is_extended, number(data, 27, 3) + 1, height), True
 
 
-def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
+def _decode_jpeg(encoded: tf.Tensor, enough: int) -> tf.Tensor:
     """Decode by the largest ratio that leaves the shorter side at `enough` pixels or more."""
     shape = tf.io.extract_jpeg_shape(encoded)
     room = tf.reduce_min(shape[:2]) // enough
@@ -253,36 +288,31 @@ def _decode_jpeg(encoded: tf.Tensor, data: tf.Tensor, enough: int) -> tf.Tensor:
         # Pillow's method for the inverse transform; TensorFlow's default is a faster one.
         return tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
-    branches = [lambda ratio=ratio: decode(ratio) for ratio in _JPEG_RATIOS]
-    return upright(tf.switch_case(index, branches), jpeg_exif(data))
+    return tf.switch_case(index, [lambda ratio=ratio: decode(ratio) for ratio in _JPEG_RATIOS])
 
 
 def _decode_png(encoded: tf.Tensor, data: tf.Tensor, bits: int) -> tf.Tensor:
+    """Decode to uint8 (rows, columns, 3), or with alpha (rows, columns, 4)."""
+
     def decode() -> tf.Tensor:
         return tf.cond(
             _png_has_alpha(data),
-            lambda: by_bands(_on_white, tf.io.decode_png(encoded, channels=4), 3),
+            lambda: tf.io.decode_png(encoded, channels=4),
             # Asked for the alpha of an opaque file with fewer than 8 bits, TensorFlow fills in 1,
             # 3 or 15 instead of 255.
             lambda: tf.io.decode_png(encoded, channels=3),
         )
 
-    def deep_on_white() -> tf.Tensor:
-        image = tf.io.decode_png(encoded, 4, tf.uint16)
-        return by_bands(lambda band: _on_white(_high_bytes(band, bits)), image, 3)
-
-    def deep() -> tf.Tensor:
-        image = tf.io.decode_png(encoded, 3, tf.uint16)
-        return by_bands(lambda band: _high_bytes(band, bits), image, 3)
+    def deep(channels: int) -> tf.Tensor:
+        image = tf.io.decode_png(encoded, channels, tf.uint16)
+        return by_bands(lambda band: _high_bytes(band, bits), image, channels)
 
     if bits == 16:  # TensorFlow keeps the highest byte by itself
-        image = decode()
-    else:
-        # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
-        is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
-        is_clear = tf.equal(number(data, 25), _RGBA)
-        image = tf.cond(is_deep, lambda: tf.cond(is_clear, deep_on_white, deep), decode)
-    return upright(image, png_chunk(data, b"eXIf"))
+        return decode()
+    # Pillow reads 16 bits of grey with alpha as 8, so training has not seen the others.
+    is_deep = tf.equal(number(data, 24), 16) & tf.not_equal(number(data, 25), _GREY_ALPHA)
+    is_clear = tf.equal(number(data, 25), _RGBA)
+    return tf.cond(is_deep, lambda: tf.cond(is_clear, lambda: deep(4), lambda: deep(3)), decode)
 
 
 def _high_bytes(levels: tf.Tensor, bits: int) -> tf.Tensor:
@@ -304,13 +334,6 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_bmp(encoded)
     is_single = tf.equal(tf.shape(image)[-1], 1)
     return tf.cond(is_single, lambda: tf.tile(image, [1, 1, 3]), lambda: image[..., :3])
-
-
-def _decode_webp(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    image = tf.image.decode_webp(encoded)[0]
-    has_alpha = tf.equal(tf.shape(image)[-1], 4)
-    opaque = tf.cond(has_alpha, lambda: by_bands(_on_white, image, 3), lambda: image)
-    return upright(opaque, webp_exif(data))
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:

@@ -21,6 +21,7 @@ from kt_tuning.data import ImageData
 from kt_tuning.ensembling import trained_on_validation
 from kt_tuning.ensembling.run_files import RunRecords, read_validated
 from kt_tuning.evaluation import measure_latency
+from kt_tuning.evaluation.cost import LATENCY_CALLS, LATENCY_SECONDS
 from kt_tuning.evaluation.test_uses import model_digest
 from kt_tuning.export import (
     FORMATS,
@@ -49,7 +50,6 @@ IMAGES = 1000
 EXAMPLES = 500
 """Training images that int8 formats take the range of activations from."""
 _BESIDE_THE_MODEL = {LABELS_FILE, PROVENANCE_FILE, MEASUREMENT_FILE, MODEL_CARD_FILE}
-_LATENCY_CALLS = 50
 RECIPE = Recipe(batch_size=64, augment="light")
 
 
@@ -235,7 +235,9 @@ def measure_export(
         folder=folder,
         size=sum(path.stat().st_size for path in model_files),
         zipped=sum(len(zlib.compress(path.read_bytes())) for path in model_files),
-        latency_ms=measure_latency(exported.predict, images[:1], repeats=_LATENCY_CALLS),
+        latency_ms=measure_latency(
+            exported.predict, images[:1], repeats=LATENCY_CALLS, seconds=LATENCY_SECONDS
+        ),
         accuracy=accuracy,
         images=len(images),
         agreement=exported.check.agreement,

@@ -14,7 +14,7 @@ from kt_tuning.core.json_record import write_json
 from kt_tuning.core.records import TrialRecord
 from kt_tuning.core.units import clock as duration
 from kt_tuning.data import ImageData
-from kt_tuning.devices.speed import slowness
+from kt_tuning.devices.speed import network_slowness, slowness
 from kt_tuning.ensembling import Ensemble
 from kt_tuning.features import FeatureCache
 from kt_tuning.finalize.refit import refit
@@ -28,13 +28,12 @@ from kt_tuning.trials import new_model
 
 logger = logging.getLogger("kt_tuning")
 
-FINISHING, A_TEST_IMAGE = 14.0, 0.006
+FINISHING, A_TEST_IMAGE = 9.0, 0.004
 """Seconds to combine, evaluate, export and report, and seconds a test image, with
-EfficientNet-Lite0 on two processor cores. On a machine that `slowness` calls 1.75 times as slow the
-stages took 25 s with 400 test images."""
-FINISHING_NEW, A_TEST_PIXEL = 12.0, 1e-6
-"""The same for networks trained from scratch, and seconds per pixel of a test image. For one small
-network the stages took 17 s on a machine about twice as slow."""
+EfficientNet-Lite0 on two processor cores. On a machine that `slowness` calls 1.5 times and
+`network_slowness` 2.8 times as slow the stages took 18 s with 400 test images."""
+FINISHING_NEW, A_TEST_PIXEL = 8.0, 1e-6
+"""The same for networks trained from scratch, and seconds per pixel of a test image."""
 REFIT_SHARE = 0.35
 """Share of the remaining time that is kept for the refit; linear probes are solved again almost at
 once."""
@@ -50,7 +49,7 @@ NO_MATTER, OVERRUN = 10.0, 0.05
 it."""
 MORE_IMAGES = 1.3
 """Estimated time of an epoch on training and validation images over one on training images."""
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 2.5
 """Estimated time to solve a linear probe again, with available features."""
 
 
@@ -88,13 +87,13 @@ class RunTime:
             issubclass(HYPERMODELS.get(name, object), BackboneHyperModel) for name in families
         ]
         height, width, _ = data.input_shape
-        finishing = FINISHING + A_TEST_IMAGE * len(data.test)
+        fixed, an_image = FINISHING, A_TEST_IMAGE
         if not any(pretrained):
-            an_image = min(A_TEST_IMAGE, A_TEST_PIXEL * height * width)
-            finishing = FINISHING_NEW + an_image * len(data.test)
+            fixed, an_image = FINISHING_NEW, min(A_TEST_IMAGE, A_TEST_PIXEL * height * width)
         factor = slowness(limit)
+        finishing = fixed * factor + an_image * len(data.test) * network_slowness(limit)
         solving = PROBE_SECONDS * factor
-        return cls(began, limit, finishing * factor, refits=pretrained[0], solving=solving)
+        return cls(began, limit, finishing, refits=pretrained[0], solving=solving)
 
     @property
     def short(self) -> bool:

@@ -22,7 +22,7 @@ WORTHWHILE_EPOCHS = 5
 """Epochs that must fit into the remaining time for a trial to start."""
 UNKNOWN_SHARE = 0.25
 """Share of the time limit that must remain for the first trial of a family to start."""
-FIRST_SHARE, FIRST_LEAST = 0.25, 10.0
+FIRST_SHARE, FIRST_LEAST = 0.25, 20.0
 """Deadline of the first trial if it trains one epoch or is a starting point for the images: a share
 of the time limit, and a minimum in seconds. There is then a model early."""
 PERTURBATIONS, SHARE = 4, 0.4

@@ -29,6 +29,7 @@ from kt_tuning.trials import (
     check_soft_targets,
     open_storage,
 )
+from kt_tuning.trials.building import own_families
 
 WORKERS = "workers"
 """Folder of a run for the output of worker processes."""
@@ -306,15 +307,28 @@ def image_tasks(
             f"batch size and augmentation belong to `Recipe`. Received: {', '.join(extra)}"
         )
     recipe.check(parts[0].input_shape)
-    tasks: list[Task] = [
+    tasks = [
         ImageTask(hypermodel, part, recipe, objectives=objectives, callbacks=callbacks)
         for part in parts
     ]
+    if _fits(hypermodel, parts[0]) and not tasks[0].asks_model:
+        return [*tasks]
     model = build_model(hypermodel, defaults)
     tasks[0].check(model)
     if recipe.mixes and getattr(model, "frozen", None) is None:
         check_soft_targets(model, parts[0].classes)
-    return tasks
+    return [*tasks]
+
+
+def _fits(hypermodel: RecipeHyperModel, data: ImageData) -> bool:
+    """Whether all models are classifiers for such images, without building one."""
+    families = own_families(hypermodel)
+    needed = tuple(data.input_shape), data.classes
+    return (
+        not hypermodel.compiling
+        and bool(families)
+        and all((tuple(family.input_shape), family.classes) == needed for family in families)
+    )
 
 
 def split_folds(data: ImageData | None, folds: int | None, seed: int) -> list[ImageData]:

@@ -13,6 +13,7 @@ from keras_tuner.src.engine.hypermodel import get_hypermodel
 from kt_tuning.core.errors import OptionError
 from kt_tuning.recipe import Recipe
 from kt_tuning.trials import unwrapped
+from kt_tuning.trials.building import sharing
 
 KERAS_METRICS = ("loss", "compile_metric", "compile_metrics")
 """Names of what Keras puts into `Model.metrics` besides the metrics that were compiled."""
@@ -130,8 +131,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.wrapped = get_hypermodel(hypermodel)
         self._given = hypermodel
         self.recipe = recipe
-        self._strategy = strategy
-        self._compiling = {name: value for name, value in compiling.items() if value}
+        self.strategy = strategy
+        self.compiling = {name: value for name, value in compiling.items() if value}
 
     @property
     def shown(self) -> str:
@@ -143,9 +144,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build the wrapped hypermodel's model, and compile it anew if that is asked for."""
-        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+        with contextlib.nullcontext() if self.strategy is None else self.strategy.scope():
             model = self.wrapped.build(HyperParameters.sharing(hp))
-            if self._compiling:
+            if self.compiling:
                 model.compile(**self._compile_arguments(model))
         return model
 
@@ -155,7 +156,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             "loss": model.loss,
             "metrics": [each for each in model.metrics if each.name not in KERAS_METRICS],
         }
-        arguments = {**compiled, **self._compiling}
+        arguments = {**compiled, **self.compiling}
         if isinstance(arguments["optimizer"], keras.optimizers.Optimizer):
             # An optimizer belongs to the variables of one model.
             config = keras.optimizers.serialize(arguments["optimizer"])
@@ -191,7 +192,8 @@ def discover_space(
         The model of the default configuration, and its values.
     """
     hp = oracle.get_space()
-    hypermodel.declare_hyperparameters(hp)
+    with sharing(hypermodel):
+        hypermodel.declare_hyperparameters(hp)
     oracle.update_space(hp)
     hp, model = _build(hypermodel, oracle, [])
     defaults = dict(hp.values)
@@ -228,6 +230,7 @@ def _build(
             hp.values.pop(entry.name, None)
         elif entry.name not in hp.values:
             hp.values[entry.name] = entry.default
-    model = hypermodel.build(hp)
+    with sharing(hypermodel):
+        model = hypermodel.build(hp)
     oracle.update_space(hp)
     return hp, model

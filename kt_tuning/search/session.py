@@ -21,7 +21,7 @@ from kt_tuning.core.quiet import light_collections, quiet_keras_tuner, without_r
 from kt_tuning.core.records import FAILED, SearchRecord, first_trial_failure
 from kt_tuning.core.units import count
 from kt_tuning.data import ImageData
-from kt_tuning.devices.speed import slowness
+from kt_tuning.devices.speed import network_slowness
 from kt_tuning.execution import Executor, Ray, Serial, Work
 from kt_tuning.export import export_obstacle
 from kt_tuning.recipe import Recipe
@@ -265,7 +265,7 @@ class SessionTuner(OverridableTuner):
         seconds = budget.time_limit
         if seconds is not None:
             # The costs of images that the plan estimates are those of another machine.
-            seconds /= workers * slowness(seconds)
+            seconds /= workers * network_slowness(seconds)
         plan = Plan.of(self.choice, self.oracle.get_space(), seconds)
         for values in plan.first:
             self.enqueue(values)

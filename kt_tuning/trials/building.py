@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import keras_tuner
 
-from hypermodels import Families
+from hypermodels import HYPERMODELS, Families, ImageHyperModel
+from hypermodels.backbone_family import shared_frozen_networks
 from kt_tuning import devices
 from kt_tuning.core.errors import OptionError
 from kt_tuning.trials.onednn_warnings import warn_of_missing_onednn, warn_of_unsafe_layers
@@ -36,7 +37,8 @@ def build_model(
 ) -> keras.Model:
     """Build a model to be trained, after Keras has released earlier models.
 
-    A warning is logged for layers that can crash the process, see `onednn_warnings`.
+    It may share a frozen network with others, see `sharing`: do not return it to users. A warning
+    is logged for layers that can crash the process, see `onednn_warnings`.
 
     Args:
         hypermodel: Builds the model.
@@ -48,10 +50,29 @@ def build_model(
     """
     # Collects garbage as well.
     keras.backend.clear_session()
-    model = new_model(hypermodel, hp, precision)
+    with sharing(hypermodel):
+        model = new_model(hypermodel, hp, precision)
     warn_of_missing_onednn()
     warn_of_unsafe_layers(model)
     return model
+
+
+def sharing(hypermodel: keras_tuner.HyperModel) -> contextlib.AbstractContextManager[None]:
+    """Let models share frozen networks, if they are of `HYPERMODELS` and on a single device.
+
+    A hypermodel of the user might train such a network.
+    """
+    alone = getattr(hypermodel, "strategy", None) is None
+    shares = alone and bool(own_families(hypermodel))
+    return shared_frozen_networks() if shares else contextlib.nullcontext()
+
+
+def own_families(hypermodel: Any) -> list[ImageHyperModel]:
+    """Return the families of a hypermodel if all of them are in `HYPERMODELS`, else none."""
+    hypermodel = unwrapped(hypermodel)
+    members = hypermodel.members.values() if type(hypermodel) is Families else [hypermodel]
+    known = set(HYPERMODELS.values())
+    return list(members) if all(type(member) in known for member in members) else []
 
 
 def new_model(

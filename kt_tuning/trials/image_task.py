@@ -84,6 +84,11 @@ class ImageTask(Task):
         self._names = tuple(dict.fromkeys((*EVERY_EPOCH, *asked)))
         self._asks_log_loss = "log_loss" in asked
 
+    @property
+    def asks_model(self) -> bool:
+        """Whether an objective is a metric that only compiled models may have."""
+        return bool(self._compiled)
+
     def check(self, model: keras.Model) -> None:
         """Refuse a model for other images or classes, or without probabilities."""
         split = self._data.train

@@ -183,6 +183,8 @@ def _is_fusible(layer: keras.layers.Layer) -> bool:
         and layer.epsilon >= LEAST_EPSILON
         and not getattr(layer, "renorm", False)  # Keras has it since 3.14
         and not layer.synchronized
+        # Of a frozen network that several models share.
+        and not isinstance(layer.call, functools.partial)
     )
 
 

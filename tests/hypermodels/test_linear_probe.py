@@ -7,8 +7,9 @@ import pytest
 from keras import layers
 from striped import striped_images
 
-from hypermodels import LinearProbe
+from hypermodels import FineTune, LinearProbe, backbone_family
 from hypermodels.backbone import BackboneError
+from hypermodels.backbone_family import shared_frozen_networks
 from hypermodels.frozen import Features
 from hypermodels.network_parts import signed_root
 
@@ -151,6 +152,39 @@ def test_each_model_has_weights_of_its_own():
     first.set_weights([np.zeros_like(weights) for weights in before])
     after = build(hypermodel)[1].get_layer("backbone").get_weights()
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+def test_on_request_models_share_the_frozen_network():
+    hypermodel = LinearProbe((32, 32, 3), 2, backbone="EfficientNetLite0", size=32)
+    with shared_frozen_networks():
+        first, second = (build(hypermodel)[1] for _ in range(2))
+        larger = build(LinearProbe((40, 40, 3), 2, backbone="EfficientNetLite0", size=40))[1]
+        tuned = FineTune((32, 32, 3), 2, backbone="EfficientNetLite0", size=32)
+        trained = tuned.build(keras_tuner.HyperParameters())
+    alone = build(hypermodel)[1]
+
+    def weights(model):
+        return {id(variable) for variable in model.non_trainable_variables}
+
+    assert weights(first) == weights(second)
+    assert not weights(first) & (weights(alone) | weights(larger))
+    assert not weights(first) & {id(variable) for variable in trained.variables}
+    assert not {id(kernel) for kernel in first.trainable_variables} & {
+        id(kernel) for kernel in second.trainable_variables
+    }
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    found, expected = first.frozen.features(images), alone.frozen.features(images)
+    assert (found == expected).all()
+    assert first.frozen.digest == alone.frozen.digest
+
+
+def test_only_the_last_networks_are_kept_to_be_shared(monkeypatch):
+    monkeypatch.setattr(backbone_family, "_shared", {})
+    monkeypatch.setattr(backbone_family, "SHARED", 2)
+    with shared_frozen_networks():
+        for side in (32, 33, 34):
+            build(LinearProbe((side, side, 3), 2, backbone="EfficientNetLite0", size=side))
+    assert [key[1] for key in backbone_family._shared] == [33, 34]
 
 
 @pytest.mark.parametrize("side", [32, 48])

@@ -50,6 +50,9 @@ MOST = 0.75
 FIRST_SHARE, LATER_SHARE = 0.15, 0.5
 """Shares of a time limit for the features of the first probe, and of each later one. Building and
 solving take the rest of the first quarter."""
+FEW_SECONDS, ONLY_SHARE = 20.0, 0.4
+"""Time limit below which there is hardly time for two probes, and the share of the first one then.
+"""
 SHORT, SHORTEST = 600.0, 30.0
 """Seconds of a search up to which it is run in one process, unless a number is asked for: with
 frozen networks, whose features all processors compute together, and without."""
@@ -134,6 +137,7 @@ class AutoChoice(Record):
             seconds: Time limit of the search, or None.
         """
         found: list[StartingPoint] = []
+        first_share = FIRST_SHARE if seconds is None or seconds >= FEW_SECONDS else ONLY_SHARE
         portfolio: tuple[StartingPoint, ...] = FROM_NOTHING
         skipped: frozenset[str] = frozenset()
         if self.several:
@@ -143,7 +147,7 @@ class AutoChoice(Record):
             if point.family in skipped or (point.quick and seconds is None):
                 continue
             if point.family == PROBE and seconds is not None:
-                share = LATER_SHARE if PROBE in {other.family for other in found} else FIRST_SHARE
+                share = LATER_SHARE if PROBE in {other.family for other in found} else first_share
                 point = self._affordable(point, share * seconds)
             elif point.family == FINE_TUNED:
                 values = {**point.values, "size": self._fine_tuning_size(seconds)}
@@ -169,14 +173,20 @@ class AutoChoice(Record):
         return max((size for size in sizes if cost * size**2 <= MOST * seconds), default=None)
 
     def _affordable(self, point: StartingPoint, seconds: float) -> StartingPoint:
-        """Return the probe at the largest image size whose features fit into the seconds."""
-        views = 2.0 if point.values["mirror"] else 1.0
-        views *= 1 + SMALLER**2 if "two_scales" in point.values else 1
+        """Return the probe at the largest image size whose features fit into the seconds.
+
+        Without mirror images if these would make it smaller.
+        """
+        most, mirrors = point.values["size"], point.values["mirror"]
+        views = 1 + SMALLER**2 if "two_scales" in point.values else 1.0
         pixels = seconds * PIXELS_A_SECOND / (self.count * views * self.aspect)
-        sizes = [size for size in SIZES if size <= point.values["size"] and size**2 <= pixels]
+        if mirrors and 2 * most**2 > pixels:
+            mirrors = False
+        sizes = [size for size in SIZES if size <= most and (1 + mirrors) * size**2 <= pixels]
         if not sizes:
             return dataclasses.replace(point, values={"size": SIZES[0], "mirror": False})
-        return dataclasses.replace(point, values={**point.values, "size": max(sizes)})
+        values = {**point.values, "size": max(sizes), "mirror": mirrors}
+        return dataclasses.replace(point, values=values)
 
     def held_back(self, trials: Sequence[TrialRecord]) -> frozenset[str]:
         """Return the families that are not trained, as others are known to be better.

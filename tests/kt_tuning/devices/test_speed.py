@@ -10,9 +10,11 @@ from kt_tuning.devices import speed
 )
 def test_only_for_short_limits_is_it_measured(limit, expected, monkeypatch):
     monkeypatch.setattr(speed, "_measured", lambda: 3.0)
-    assert speed.slowness(limit) == expected
+    monkeypatch.setattr(speed, "_network_measured", lambda: 3.0)
+    assert speed.slowness(limit) == speed.network_slowness(limit) == expected
 
 
-def test_a_faster_machine_counts_as_equally_fast(monkeypatch):
+@pytest.mark.parametrize("measured", [speed._measured, speed._network_measured])
+def test_a_faster_machine_counts_as_equally_fast(measured, monkeypatch):
     monkeypatch.setattr(speed.time, "monotonic", lambda: 110.0)
-    assert speed._measured.__wrapped__() == 1.0
+    assert measured.__wrapped__() == 1.0

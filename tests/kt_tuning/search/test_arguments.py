@@ -10,6 +10,7 @@ from tiny_models import tiny
 import kt_tuning as kt
 from hypermodels import ConvNet
 from kt_tuning.core.errors import KtTuningError, OptionError, StorageError
+from kt_tuning.trials import ImageTask
 
 X, Y = np.zeros((6, 8, 8, 1), np.uint8), np.arange(6) % 2
 
@@ -134,6 +135,18 @@ def test_wrong_search_arguments_are_refused_and_leave_nothing(
 def test_a_hypermodel_for_other_images_is_refused(make_tuner, stripes):
     with pytest.raises(OptionError, match=r"maps \(16, 16, 1\) to \(3,\)"):
         make_tuner(ConvNet((16, 16, 1), 3, stages=1, filters=4)).search(stripes)
+
+
+def test_families_of_hypermodels_are_known_to_fit_without_building_one(
+    make_tuner, stripes, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(kt.Tuner, "_run_session", lambda *args, **kwargs: None)
+    monkeypatch.setattr(ImageTask, "check", lambda self, model: asked.append(model))
+    make_tuner(ConvNet(stripes.input_shape, stripes.classes, stages=1, filters=4)).search(stripes)
+    assert not asked
+    make_tuner(tiny).search(stripes)
+    assert len(asked) == 1
 
 
 def test_a_metric_that_images_do_not_have_is_refused(make_tuner, stripes):

@@ -12,7 +12,7 @@ from hypermodels import ConvNet, Families, FineTune
 from kt_tuning import Recipe, devices
 from kt_tuning.core.errors import OptionError
 from kt_tuning.search.recipe_hypermodel import RecipeHyperModel
-from kt_tuning.trials.building import computing, new_model, training_precision
+from kt_tuning.trials.building import computing, new_model, own_families, training_precision
 
 
 def policy():
@@ -230,3 +230,20 @@ def test_without_data_what_builds_no_model_is_named_as_in_keras_tuner(tmp_path):
     tuner = kt.RandomSearch(lambda hp: None, objective="val_accuracy", directory=tmp_path)
     with pytest.raises(keras_tuner.errors.FatalTypeError, match="Expected the model-building"):
         tuner.search()
+
+
+def test_networks_are_shared_only_where_nobody_else_can_train_them():
+    shape = (8, 8, 3)
+
+    class Own(ConvNet):
+        pass
+
+    convnet, families = ConvNet(shape, 2), Families({"a": ConvNet(shape, 2)})
+    assert own_families(convnet) == [convnet]
+    assert own_families(RecipeHyperModel(families, Recipe())) == [families.members["a"]]
+    for other in (
+        Own(shape, 2),
+        Families({"a": ConvNet(shape, 2), "b": Own(shape, 2)}),
+        RecipeHyperModel(lambda hp: convnet.build(hp), Recipe()),
+    ):
+        assert own_families(other) == []
