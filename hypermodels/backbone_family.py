@@ -203,7 +203,7 @@ class BackboneHyperModel(ImageHyperModel):
         return found
 
 
-SHARED = 4
+SHARED = 2
 """Frozen networks, each for one size of images, that are kept to be shared."""
 _sharing = contextvars.ContextVar("sharing", default=False)
 _shared: dict[Any, keras.Model] = {}

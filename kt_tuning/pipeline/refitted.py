@@ -109,10 +109,10 @@ class RunTime:
         return max(left - kept * self.refits, LEAST * self.limit)
 
     def for_refit(self) -> float | None:
-        """Return the seconds that a refit which begins now may take, or None."""
+        """Return the seconds that a refit which begins now may take, below 0 if late, or None."""
         if self.limit is None:
             return None
-        return max(0.0, self.began + self.limit - self.finishing - time.monotonic())
+        return self.began + self.limit - self.finishing - time.monotonic()
 
 
 def refitted(

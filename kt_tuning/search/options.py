@@ -322,12 +322,12 @@ def image_tasks(
 
 def _fits(hypermodel: RecipeHyperModel, data: ImageData) -> bool:
     """Whether all models are classifiers for such images, without building one."""
+    if type(hypermodel) is not RecipeHyperModel or hypermodel.compiling:
+        return False
     families = own_families(hypermodel)
     needed = tuple(data.input_shape), data.classes
-    return (
-        not hypermodel.compiling
-        and bool(families)
-        and all((tuple(family.input_shape), family.classes) == needed for family in families)
+    return bool(families) and all(
+        (tuple(family.input_shape), family.classes) == needed for family in families
     )
 
 

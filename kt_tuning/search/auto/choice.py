@@ -45,8 +45,9 @@ AUTO = "auto"
 PROBE = "linearprobe"
 POOR = 0.5
 """A probe is poor if it corrects less than this share of the errors of guessing."""
-MOST = 0.75
-"""Share of a time limit that a first training of a pre-trained network may take."""
+MOST = 0.9
+"""Share of a time limit that a first training of a pre-trained network may take. What is left after
+the probes may be less: then it trains fewer epochs."""
 FIRST_SHARE, LATER_SHARE = 0.15, 0.5
 """Shares of a time limit for the features of the first probe, and of each later one. Building and
 solving take the rest of the first quarter."""

@@ -142,11 +142,11 @@ def test_time_for_a_whole_training_is_that_of_any_family_with_epochs(now):
 
 
 def test_the_first_probe_ends_within_a_quarter_of_the_time(now):
-    limited = Budget(9, deadline=now + 60, time_limit=60)
-    assert limited.trial_deadline(early=True) == now + 15
-    assert limited.trial_deadline() == now + 60
-    # It gets ten seconds if there are so many.
-    assert Budget(9, deadline=now + 16, time_limit=16).trial_deadline(early=True) == now + 10
+    limited = Budget(9, deadline=now + 100, time_limit=100)
+    assert limited.trial_deadline(early=True) == now + 25
+    assert limited.trial_deadline() == now + 100
+    # It gets twenty seconds if there are so many.
+    assert Budget(9, deadline=now + 30, time_limit=30).trial_deadline(early=True) == now + 20
     assert Budget(9, deadline=now + 8, time_limit=8).trial_deadline(early=True) == now + 8
 
 
