@@ -103,6 +103,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         wrapped: The hypermodel.
         recipe: As above.
         title: Name of the hypermodel, and of its families.
+        strategy: As above.
+        compiling: The arguments of `Model.compile` that are not None.
 
     Raises:
         OptionError: if `hypermodel` is neither.
